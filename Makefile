@@ -1,0 +1,50 @@
+# `make overnight` runs a night, `make test` what protects every commit. Both do all their own set-up; twice costs nothing twice.
+
+PYTHON ?= python3
+HOURS ?= 8
+AGENT ?= search
+TASK ?= trainer
+SANDBOX ?= docker
+DEVICE ?=
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+ENGINE_READY = APPLIANCE_ENGINE=$(ENGINE) sh docker/engine.sh
+
+.PHONY: overnight test test-all lint engine doctor help clean $(BENCHES)
+
+help:  ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2; exit 3; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 3; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+engine: $(READY)  ## Find a container engine, or start one
+	@$(ENGINE_READY)
+
+overnight: $(READY)  ## One night: HOURS= AGENT= TASK= SANDBOX= DEVICE=
+	@[ "$(SANDBOX)" = process ] || $(ENGINE_READY)
+	@$(BIN)/appliance overnight --hours '$(HOURS)' --agent '$(AGENT)' --task '$(TASK)' --sandbox '$(SANDBOX)' $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
+
+doctor: $(READY)  ## What this machine lacks, and the mend
+	@$(BIN)/appliance doctor
+
+lint: $(READY)  ## ruff, mypy, the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --verbose
+
+test: $(READY) lint engine  ## What protects every commit: lint, tests, a real engine, a short real night
+	APPLIANCE_REQUIRE_ENGINE=1 $(BIN)/pytest -m 'not long'
+
+test-all: $(READY) lint engine  ## Everything this machine can run
+	APPLIANCE_REQUIRE_ENGINE=1 $(BIN)/pytest
+
+clean:  ## Remove what make made here (nights stay)
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
