@@ -1,7 +1,7 @@
 """What every record shares: frozen, keyword-only, unknown keys refused, versioned on disk.
 
-msgspec validates types where a record is read (task.toml, night.json, profiles) and generates the JSON Schemas; range checks live in the field
-types below. A missing number is None, never 0 and never infinity.
+msgspec validates types where a record is read (task.toml, night.json, profiles) and generates the JSON Schemas; range
+checks live in the field types below. A missing number is None, never 0 and never infinity.
 """
 
 from typing import Annotated

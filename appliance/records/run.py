@@ -92,6 +92,8 @@ class Run(Record, frozen=True, kw_only=True):
     """0 is the baseline."""
     run: Count
     """Counts up over the night."""
+    for_experiment: Count | None = None
+    """Experiment whose verdict asked for this run, where that is another: an incumbent's half of a pair."""
     kind: RunKind
     status: RunStatus
     reason: Reason | None = None

@@ -73,7 +73,7 @@ class Check(Record, frozen=True, kw_only=True):
     name: str
     at: Literal["mark", "end"]
     command: list[str]
-    """Argument vector run in the task's folder, the artifact's folder as last argument; exit 0 passes, else stdout's last line says why not."""
+    """Argument vector run in the task's folder, the artifact's folder as last argument; exit 0 passes, else stdout's last line says why."""
     hidden: bool = False
     """Not shown to the agent."""
     timeout_s: Positive = 20.0
