@@ -77,6 +77,8 @@ class Telemetry(Record, frozen=True, kw_only=True):
     """CPU: share of the machine's core-seconds used outside the run's own container."""
     cpu_pressure_share: NonNegative | None = None
     """PSI `some` CPU stall over the run, 0..1; None where the kernel has no PSI."""
+    cpu_pressure_own_share: NonNegative | None = None
+    """The same, of the run's own cgroup alone; None without cgroup v2."""
     cpu_frequency_mhz_median: NonNegative | None = None
     memory_available_min_bytes: Count | None = None
     peak_memory_bytes: Count | None = None
