@@ -1,5 +1,8 @@
 """Turns runs into verdicts. Pure: numbers in, records out; no files, no clock, no randomness of its own."""
 
+from appliance.judge.attribution import Part, attribute
+from appliance.judge.belief import expected_false_keeps, expected_false_keeps_if_lower
+from appliance.judge.confirmation import estimate, shrinkage, status
 from appliance.judge.noise import (
     REBASELINE_EVERY,
     REFERENCE_RUNS,
@@ -9,20 +12,38 @@ from appliance.judge.noise import (
     pool,
     repeats,
 )
+from appliance.judge.reserve import ConfirmationPlan, plan_confirmation
 from appliance.judge.rule import RULE, Rule
+from appliance.judge.validity import Normal, causes, disturbance, expected, normal, slow, throughput_limit
 from appliance.judge.verdict import Step, incumbent_estimate, next_step
 
 __all__ = [
     "REBASELINE_EVERY",
     "REFERENCE_RUNS",
     "RULE",
+    "ConfirmationPlan",
     "Noise",
+    "Normal",
+    "Part",
     "Rule",
     "Step",
+    "attribute",
     "calibration_complete",
+    "causes",
+    "disturbance",
+    "estimate",
+    "expected",
+    "expected_false_keeps",
+    "expected_false_keeps_if_lower",
     "incumbent_estimate",
     "machine_changed",
     "next_step",
+    "normal",
+    "plan_confirmation",
     "pool",
     "repeats",
+    "shrinkage",
+    "slow",
+    "status",
+    "throughput_limit",
 ]

@@ -1,7 +1,7 @@
 """Student's t: tail probability and quantile, without scipy (which would be the host's largest dependency).
 
-The tail is a regularised incomplete beta function, evaluated by its continued fraction (DLMF 8.17.22) with Lentz's algorithm; relative error below
-1e-10 for 1 ≤ df ≤ 1e6, above which the normal distribution is used (they differ by less than 1e-6 there).
+The tail is a regularised incomplete beta function, evaluated by its continued fraction (DLMF 8.17.22) with Lentz's algorithm;
+relative error below 1e-10 for 1 ≤ df ≤ 1e6. Above that the normal distribution is used: they differ by less than 1e-6 there.
 """
 
 import math
