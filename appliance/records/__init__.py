@@ -21,6 +21,7 @@ from appliance.records.task import (
     Preset,
     Task,
 )
+from appliance.records.view import View
 
 __all__ = [
     "FORMAT_VERSION",
@@ -58,4 +59,5 @@ __all__ = [
     "Task",
     "Telemetry",
     "Verdict",
+    "View",
 ]

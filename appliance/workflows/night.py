@@ -1,0 +1,235 @@
+"""The loop of a night: calibrate, then [propose → run → judge → record] until the clock is spent.
+
+Every decision is taken from what is recorded, so the loop can be killed at any instruction and started again on the same ledger: an
+experiment that was under way goes on where its last recorded run left it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from appliance import judge, tasks
+from appliance.agents import Agent
+from appliance.errors import ApplianceError
+from appliance.ledger import Ledger
+from appliance.records import Experiment, Proposal, Run, Verdict, View
+from appliance.workflows.belief import Belief, kept
+from appliance.workflows.clock import Clock
+from appliance.workflows.execution import Corpus
+from appliance.workflows.progress import Progress
+from appliance.workflows.runs import Order, Runs
+
+_REFUSALS = 25
+"""This many refused proposals in a row end the search: the agent has nothing left to say."""
+
+
+@dataclass(slots=True)
+class Search:
+    """One night's calibration and search."""
+
+    book: Ledger
+    runs: Runs
+    belief: Belief
+    agent: Agent
+    loaded: tasks.LoadedTask
+    estimator: tasks.Estimator
+    corpus: Corpus
+    clock: Clock
+    progress: Progress
+    reserved_s: float = 0.0
+    """Kept back for the confirmation."""
+
+    def calibrate(self) -> None:
+        """Runs of the unchanged asset until this machine's noise is known.
+
+        Raises:
+            ApplianceError: the unchanged asset does not run here.
+        """
+        effect = self.book.plan.task.metric.smallest_effect
+        if self.belief.epoch == 0:
+            self._begin_epoch("start")
+        failures = 0
+        while not judge.calibration_complete(self.belief.fresh(0), effect):
+            run = self.runs.execute(self._order(0, "calibration", f"calibration/{self.belief.epoch}/{self.book.next_run()}"))
+            failures += run.status != "ok"
+            if failures > 2:
+                raise ApplianceError(f"the unchanged asset does not run on this machine: {run.reason}: {run.detail or run.log_tail[-300:]}")
+        for experiment in (0, self.belief.incumbent):
+            while len(self.belief.fresh(experiment)) < 2:  # after a new calibration the incumbent has no sample of this machine yet
+                run = self.runs.execute(self._order(experiment, "rebaseline", f"again/{self.belief.epoch}/{self.book.next_run()}"))
+                if run.status != "ok":
+                    break
+
+    def search(self) -> None:
+        """Experiments until the clock, less what is reserved, is spent or the agent has nothing left."""
+        refused = 0
+        undecided = self.book.undecided()
+        while self._time_for_a_run() or undecided is not None:
+            if undecided is not None:
+                number, proposal = undecided
+                undecided = None
+            else:
+                proposed = self.agent.propose(self._view())
+                if proposed is None:
+                    self.progress.note("the agent has nothing left to try")
+                    break
+                number, proposal = self.book.next_experiment(), proposed
+                self.book.plan_experiment(number, proposal, parent=self.belief.incumbent)
+            experiment = self._settle(number, proposal)
+            refused = refused + 1 if experiment.verdict is Verdict.REFUSED else 0
+            if refused >= _REFUSALS:
+                self.progress.note(f"{refused} proposals in a row were refused: the search ends")
+                break
+            if number % judge.REBASELINE_EVERY == 0:
+                self._visit_baseline()
+
+    def _settle(self, number: int, proposal: Proposal) -> Experiment:
+        """Everything that one proposal needs until its verdict is recorded."""
+        parent = self.belief.incumbent
+        files = self._files(parent)
+        refusal = tasks.refuse(self.loaded.task, files, proposal.files, self.book.fingerprints())
+        asset = self.book.store_asset(proposal.files)
+        diff = tasks.unified_diff(files, proposal.files)
+        if refusal is not None:
+            step, verdict, reason = None, Verdict.REFUSED, f"{refusal.name}: {refusal.detail}"
+        else:
+            self.book.remember_fingerprint(number, tasks.fingerprint(proposal.files))
+            step, verdict, reason = self._measure(number, parent, proposal.files, asset)
+        mine = self.book.runs_of(number)
+        experiment = Experiment(
+            night_id=self.book.plan.night_id,
+            experiment=number,
+            parent=parent,
+            agent=proposal.agent,
+            hypothesis=proposal.hypothesis,
+            predicted_effect=proposal.predicted_effect,
+            diff=diff,
+            asset_sha256=asset,
+            verdict=verdict,
+            reason=reason,
+            runs=[r.run for r in mine if r.status != "invalid"],
+            runs_invalid=[r.run for r in mine if r.status == "invalid"],
+            difference=step.difference if step else None,
+            interval_low=step.interval_low if step else None,
+            interval_high=step.interval_high if step else None,
+            p=step.p if step else None,
+            noise_sd=step.noise_sd if step else None,
+            noise_n=step.noise_n if step else None,
+            calibration=self.belief.epoch,
+            incumbent=number if kept(verdict) else parent,
+            tokens_in=proposal.tokens_in,
+            tokens_out=proposal.tokens_out,
+            tokens_cached=proposal.tokens_cached,
+            cost_usd=proposal.cost_usd,
+            decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self.book.record_experiment(experiment)
+        self.belief.add_experiment(experiment)
+        self.agent.observe(experiment, mine, proposal)
+        self.book.save_agent(self.agent.dump())
+        self.progress.decided(experiment, self.belief.mean(self.belief.incumbent), self.belief.mean(0))
+        return experiment
+
+    def _measure(self, number: int, parent: int, files: Mapping[str, str], asset: str) -> tuple[judge.Step | None, Verdict, str | None]:
+        """Run what the judge asks for until it has a verdict."""
+        belief, metric = self.belief, self.book.plan.task.metric
+        simpler = sum(map(len, files.values())) < sum(map(len, self._files(parent).values()))
+        if not belief.screens(number):
+            failed = self._failure(self.runs.execute(self._order(number, "screen", f"screen/{number}", files, asset)))
+            if failed:
+                return failed
+        while True:
+            noise = belief.noise()
+            assert noise is not None, "calibration comes before the search"
+            candidate, beside = belief.fresh(number), belief.beside(parent, number)
+            step = judge.next_step(
+                metric, belief.screens(number)[0], belief.before(parent, number), candidate, beside, noise, simpler=simpler
+            )
+            if step.verdict is not None:
+                return step, step.verdict, None
+            if step.needs == "candidate":
+                run = self.runs.execute(self._order(number, "replicate", f"pair/{number}/{len(candidate)}", files, asset, number))
+                failed = self._failure(run)
+                if failed:
+                    return failed
+            else:
+                run = self.runs.execute(self._order(parent, "replicate", f"pair/{number}/{len(candidate) - 1}", for_experiment=number))
+                if run.status != "ok":
+                    return None, Verdict.FAILED, f"its incumbent could not be repeated beside it: {run.reason}"
+
+    @staticmethod
+    def _failure(run: Run) -> tuple[None, Verdict, str] | None:
+        if run.status == "ok":
+            return None
+        verdict = Verdict.REJECTED if run.status == "rejected" else Verdict.FAILED
+        return None, verdict, f"{run.reason}: {run.detail}" if run.detail else str(run.reason)
+
+    def _visit_baseline(self) -> None:
+        """The baseline comes back now and then; a machine that changed is calibrated anew."""
+        before = self.belief.fresh(0)
+        run = self.runs.execute(self._order(0, "rebaseline", f"visit/{self.book.next_run()}"))
+        noise = self.belief.noise()
+        if run.score is None or noise is None:
+            return
+        if judge.machine_changed(before, [run.score], noise, self.book.plan.task.metric.smallest_effect):
+            self.progress.note("the machine is not the one that was calibrated: calibrating anew")
+            self._begin_epoch("the baseline's score moved")
+            self.calibrate()
+
+    def _begin_epoch(self, why: str) -> None:
+        first = self.book.next_run()
+        self.belief.begin_epoch(first)
+        self.book.update_state(calibrations=[*self.book.state.calibrations, {"first_run": first, "why": why}])
+
+    def _time_for_a_run(self) -> bool:
+        needed = self.belief.seconds_per_run() or self.book.plan.preset.budget_s
+        return self.clock.left_s - self.reserved_s > 1.1 * needed
+
+    def _files(self, experiment: int) -> dict[str, str]:
+        return self.book.load_asset(self.book.asset_of(experiment))
+
+    def _order(
+        self,
+        experiment: int,
+        kind: str,
+        seed_label: str,
+        files: Mapping[str, str] | None = None,
+        asset: str | None = None,
+        for_experiment: int | None = None,
+    ) -> Order:
+        return Order(
+            experiment=experiment,
+            kind=kind,
+            files=files if files is not None else self._files(experiment),
+            asset_sha256=asset or self.book.asset_of(experiment),
+            seed_label=seed_label,
+            for_experiment=for_experiment,
+            corpus=self.corpus,
+        )
+
+    def _view(self) -> View:
+        plan, belief, noise = self.book.plan, self.belief, self.belief.noise()
+        asset = self._files(belief.incumbent)
+        return View(
+            task=plan.task,
+            preset=plan.preset,
+            device=plan.device,
+            profile=plan.profile,
+            program=self.loaded.program(),
+            asset=asset,
+            asset_sha256=self.book.asset_of(belief.incumbent),
+            constants=tasks.read_constants(asset),
+            incumbent=belief.incumbent,
+            incumbent_score=belief.mean(belief.incumbent),
+            baseline_score=belief.mean(0),
+            noise_sd=noise.sd if noise else None,
+            noise_n=noise.df if noise else 0,
+            experiments=self.book.experiments(),
+            runs=self.book.runs(),
+            configurations=self.book.configurations(tasks.read_constants),
+            seconds_left=max(0.0, self.clock.left_s - self.reserved_s),
+            seconds_per_run=belief.seconds_per_run() or plan.preset.budget_s,
+            seed=plan.seed,
+            estimate=self.estimator,
+            edit=lambda values: tasks.replace_constants(asset, values),
+        )

@@ -1,0 +1,166 @@
+"""Executing a run of a night and recording it: number, seed, retries of disturbed machines, the row in the ledger."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from appliance import judge, ledger
+from appliance.errors import ApplianceError
+from appliance.records import NightPlan, Reason, Run, Telemetry
+from appliance.workflows.belief import Belief
+from appliance.workflows.clock import Clock
+from appliance.workflows.execution import Corpus, Execution, RunOutcome, RunRequest, retrying
+from appliance.workflows.progress import Progress
+
+_INVALID_REPEATS = 3
+"""A disturbed run is repeated this often before its experiment is given up."""
+_CALM_WAIT_S = 10.0
+"""Pause before a disturbed run is repeated, doubled each time."""
+_SANDBOX_ATTEMPTS = 4
+_SANDBOX_WAIT_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A run that somebody wants."""
+
+    experiment: int
+    kind: str
+    files: Mapping[str, str]
+    asset_sha256: str
+    seed_label: str
+    """Runs with the same label get the same seed."""
+    for_experiment: int | None = None
+    corpus: Corpus
+    splits: tuple[str, ...] = ("val",)
+    per_document: bool = False
+
+
+class Runs:
+    """Runs of one night, one at a time."""
+
+    def __init__(
+        self,
+        *,
+        book: "ledger.Ledger",
+        execution: Execution,
+        belief: Belief,
+        clock: Clock,
+        progress: Progress,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._book, self._execution, self._belief, self._clock, self._progress, self._sleep = (
+            book,
+            execution,
+            belief,
+            clock,
+            progress,
+            sleep,
+        )
+        self._plan = book.plan
+        throughput = [name for name, o in self._plan.task.observables.items() if o.role == "throughput"]
+        self.throughput_name = throughput[0] if throughput else None
+
+    def execute(self, order: Order) -> Run:
+        """Run until the machine was calm, at most a few times; every attempt has its row. The last attempt's row.
+
+        Raises:
+            SandboxError: the sandbox failed again and again.
+        """
+        wait = _CALM_WAIT_S
+        for attempt in range(1 + _INVALID_REPEATS):
+            run = self._once(order)
+            if run.status != "invalid" or attempt == _INVALID_REPEATS:
+                break
+            self._progress.note(f"run {run.run} was disturbed ({run.reason}); repeated when the machine is calm")
+            self._sleep(min(wait, self._clock.left_s))
+            wait *= 2
+        return run
+
+    def _once(self, order: Order) -> Run:
+        number = self._book.next_run()
+        seed = derive_seed(self._plan.seed, order.seed_label)
+        self._book.plan_run(number, experiment=order.experiment, kind=order.kind, seed=seed, asset_sha256=order.asset_sha256)
+        self._progress.clock(self._clock.left_s, self._clock.total_s)
+        self._progress.run_started(order.experiment, order.kind, self._plan.preset.budget_s)
+        request = RunRequest(
+            night_id=self._plan.night_id,
+            run=number,
+            seed=seed,
+            files=order.files,
+            corpus=order.corpus,
+            splits=order.splits,
+            per_document=order.per_document,
+            startup_calibrated_s=self._belief.startup_s(),
+            normal=lambda telemetry, observables: self._disturbance(order, telemetry, observables),
+        )
+        self._book.advance_run(number, "started")
+        try:
+            outcome = retrying(self._execution, request, attempts=_SANDBOX_ATTEMPTS, wait_s=_SANDBOX_WAIT_S, note=self._progress.note)
+        except KeyboardInterrupt:
+            self._record(self._row(order, number, seed, RunOutcome(status="interrupted", reason=Reason.INTERRUPTED)))
+            raise
+        run = self._row(order, number, seed, outcome)
+        self._record(run)
+        return run
+
+    def _record(self, run: Run) -> None:
+        self._book.record_run(run)
+        self._book.spent(self._clock.spent_s)
+        self._belief.add_run(run, run.observables.get(self.throughput_name or ""))
+        self._progress.run_finished(run)
+
+    def _disturbance(self, order: Order, telemetry: Telemetry, observables: Mapping[str, float]) -> Reason | None:
+        throughput = observables.get(self.throughput_name or "")
+        known = self._belief.throughput(order.experiment) if order.corpus.name == self._plan.preset.dataset else []
+        return judge.disturbance(telemetry, throughput, known)
+
+    def _row(self, order: Order, number: int, seed: int, outcome: RunOutcome) -> Run:
+        plan: NightPlan = self._plan
+        score = outcome.scores[0].score if outcome.status == "ok" and outcome.scores else None
+        if outcome.status == "ok" and score is None:
+            raise ApplianceError(f"run {number} is ok and has no score: the execution broke its contract")
+        return Run(
+            night_id=plan.night_id,
+            experiment=order.experiment,
+            run=number,
+            for_experiment=order.for_experiment,
+            kind=order.kind,  # type: ignore[arg-type]
+            status=outcome.status,  # type: ignore[arg-type]
+            reason=outcome.reason,
+            detail=outcome.detail,
+            metric=plan.task.metric.name,
+            score=score,
+            scores=outcome.scores,
+            seed=seed,
+            asset_sha256=order.asset_sha256,
+            image_digest=plan.image_digest,
+            data_sha256=order.corpus.sha256,
+            profile_sha256=plan.profile.sha256,
+            task_sha256=plan.task_sha256,
+            isolation=plan.isolation,
+            device=plan.device.slug,
+            driver=plan.device.driver,
+            torch=plan.versions.get("torch"),
+            dataset=order.corpus.name,
+            started_at=outcome.started_at,
+            create_s=outcome.create_s,
+            startup_s=outcome.startup_s,
+            budget_s=outcome.budget_s,
+            finish_s=outcome.finish_s,
+            evaluate_s=outcome.evaluate_s,
+            wall_s=outcome.wall_s,
+            observables=outcome.observables,
+            curve=outcome.curve,
+            telemetry=outcome.telemetry,
+            log_tail=outcome.log_tail,
+        )
+
+
+def derive_seed(night_seed: int, label: str) -> int:
+    """A seed below 2³¹ that depends on the night and the label alone."""
+    digest = hashlib.sha256(msgspec.json.encode([night_seed, label])).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
