@@ -1,7 +1,7 @@
-"""Documents → train, val, test, by the hash of their text: the same text lands in the same split on every machine, whatever its file is called.
+"""Documents → train, val, test, by the hash of their text: the same text lands in the same split, whatever its file is called.
 
-Exact duplicates are dropped. Where the corpus fits in memory, documents that share long passages (a message and its spoken version) form one
-group, and the group goes where its smallest hash says, so that no passage is trained on in one document and scored in another.
+Exact duplicates are dropped. Where the corpus fits in memory, documents that share long passages (a message and its spoken version)
+form one group, and the group goes where its smallest hash says, so that no passage is trained on in one document and scored in another.
 """
 
 import hashlib

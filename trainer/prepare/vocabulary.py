@@ -1,7 +1,7 @@
 """Byte-level BPE in several sizes out of one training: the smaller vocabularies are the first merges of the largest.
 
-Ids are the same kind of thing in every size: 0 to 255 are raw bytes (0 doubles as BOS, because the text holds no NUL), 256 and up are merges in
-the order they were learned. A vocabulary of 256 is the bytes themselves and needs no tokenizer.
+Ids mean the same in every size: 0 to 255 are raw bytes (0 doubles as BOS, because the text holds no NUL), 256 and up are merges in the
+order they were learned. A vocabulary of 256 is the bytes themselves and needs no tokenizer.
 """
 
 import json
@@ -26,8 +26,6 @@ class Vocabulary:
     """Raw bytes of each id; BOS is empty."""
     tokenizer: Tokenizer | None
     """None for 256."""
-    remap: npt.NDArray[np.uint16] | None
-    """The library's id → ours."""
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.uint16]]:
         """Ids of each text, without BOS.
@@ -35,9 +33,9 @@ class Vocabulary:
         Raises:
             ValueError: decoding the ids does not give the text back.
         """
-        if self.tokenizer is None or self.remap is None:
+        if self.tokenizer is None:
             return [np.frombuffer(text.encode(), dtype=np.uint8).astype(np.uint16) for text in texts]
-        encoded = [self.remap[np.array(item.ids, dtype=np.int64)] for item in self.tokenizer.encode_batch_fast(list(texts))]
+        encoded = [np.array(item.ids, dtype=np.uint16) for item in self.tokenizer.encode_batch_fast(list(texts))]
         for text, ids in zip(texts, encoded, strict=True):
             if b"".join([self.tokens[id_] for id_ in ids.tolist()]) != text.encode():
                 raise ValueError(f"a document does not survive the vocabulary of {self.size}: {text[:40]!r}")
@@ -67,14 +65,12 @@ def learn(texts: Sequence[str], sizes: Sequence[int]) -> dict[int, Vocabulary]:
     result: dict[int, Vocabulary] = {}
     for size in sorted(set(sizes)):
         if size == 256:
-            result[size] = Vocabulary(size=size, tokens=single, tokenizer=None, remap=None)
+            result[size] = Vocabulary(size=size, tokens=single, tokenizer=None)
             continue
-        ids = {character: byte for character, byte in symbols.items()} | {
-            left + right: 256 + at for at, (left, right) in enumerate(merges[: size - 256])
-        }
+        ids = symbols | {left + right: 256 + at for at, (left, right) in enumerate(merges[: size - 256])}
         tokenizer = Tokenizer(models.BPE(vocab=ids, merges=merges[: size - 256]))
         tokenizer.pre_tokenizer = _splitter()
-        result[size] = Vocabulary(size=size, tokens=tuple(tokens[:size]), tokenizer=tokenizer, remap=np.arange(size, dtype=np.uint16))
+        result[size] = Vocabulary(size=size, tokens=tuple(tokens[:size]), tokenizer=tokenizer)
     return result
 
 
