@@ -53,6 +53,9 @@ class Measurement(Record, frozen=True, kw_only=True):
     matrix: list[MatrixRate]
     mamf_v2_flops: Positive | None = None
     """BF16, comparable with the published Maximum Achievable Matmul FLOPS table. FLOP/s."""
+    mamf_v2_shape: tuple[int, int, int] | None = None
+    mamf_v2_samples_s: list[float] = []
+    """Raw seconds per product; the figure is 2·M·K·N over their mean, as the table's is."""
     copy_bytes_per_s: Positive | None = None
     triad_bytes_per_s: Positive | None = None
     bandwidth_samples_s: dict[str, list[float]] = {}
@@ -66,6 +69,10 @@ class Measurement(Record, frozen=True, kw_only=True):
     """One per (head_dim, window): `{"head_dim", "window", "backend", "tied": [...]}`."""
     launch_overhead_s: NonNegative | None = None
     container_startup_s: NonNegative | None = None
+    dropped_samples: dict[str, int] = {}
+    """What was thrown away as disturbed, per kind (`matrix`, `bandwidth`): never in the samples above."""
+    notes: list[str] = []
+    """What the probe could not measure, and why."""
     shared_device: bool = False
     """Another process used the device meanwhile: not to be shared."""
     telemetry: list[dict[str, Any]] = []
