@@ -1,0 +1,203 @@
+"""Nights of null candidates, many at once: the vectorised twin of `appliance.judge.next_step`, for the bench and for tuning the rule.
+
+All scores are in units of the sd of one undisturbed run; lower is better; every true mean is 0 unless an effect is given. Nights are the
+rows of every array. That the twin decides as `next_step` does is proved in `tests/judge/test_judge_twin.py`.
+"""
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.judge import REFERENCE_RUNS, Rule, student
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Draw = Callable[[np.random.Generator, int], Floats]
+"""(generator, how many) → scores of undisturbed or disturbed null runs."""
+
+KNOWN_DF = 10**7
+_MAX_DF = 1500
+
+
+@dataclass(kw_only=True)
+class Drift:
+    """How the machine moves while a night lasts, in sd."""
+
+    per_run: float = 0.0
+    """Steady."""
+    walk: float = 0.0
+    """sd of a random step at every run."""
+
+
+@dataclass(kw_only=True)
+class Nights:
+    """State of `count` nights that all follow one policy."""
+
+    count: int
+    draw: Draw
+    rng: np.random.Generator
+    known: bool = False
+    """The sd is known (1), not estimated."""
+    drift: Drift = field(default_factory=Drift)
+
+    def __post_init__(self) -> None:
+        n = self.count
+        self.reference: Floats = np.zeros((n, REFERENCE_RUNS))
+        """The newest fresh runs of the incumbent: a ring."""
+        self.referenced: Ints = np.zeros(n, dtype=np.int64)
+        """Fresh runs of the incumbent so far in this epoch."""
+        self.squares: Floats = np.zeros(n)
+        """Sum of squares within the closed groups."""
+        self.df: Ints = np.zeros(n, dtype=np.int64)
+        self.incumbent: Floats = np.zeros((n, 3))
+        """Count, sum and sum of squares of the incumbent's fresh runs in this epoch."""
+        self.candidate: Floats = np.zeros((n, 3))
+        """The same of the candidate's in this experiment."""
+        self.offset: Floats = np.zeros(n)
+        """Where the machine is."""
+
+    def copy(self) -> "Nights":
+        """The same nights, to see what would happen to another candidate; the generator goes on."""
+        twin = copy(self)
+        for name in ("reference", "referenced", "squares", "df", "incumbent", "candidate", "offset"):
+            setattr(twin, name, getattr(self, name).copy())
+        return twin
+
+    def run(self, rows: Ints, effect: float = 0.0) -> Floats:
+        """One run on each of `rows`; `effect` is how much better its asset truly is."""
+        scores = self.draw(self.rng, len(rows)) + self.offset[rows] - effect
+        if self.drift.per_run or self.drift.walk:
+            self.offset[rows] += self.drift.per_run + self.drift.walk * self.rng.standard_normal(len(rows))
+        return scores
+
+    def run_incumbent(self, rows: Ints) -> Floats:
+        """A fresh run of the incumbent, remembered."""
+        scores = self.run(rows)
+        self.reference[rows, self.referenced[rows] % REFERENCE_RUNS] = scores
+        self.referenced[rows] += 1
+        self.incumbent[rows] += _moments(scores)
+        return scores
+
+    def run_candidate(self, rows: Ints, effect: float) -> Floats:
+        """A fresh run of the candidate."""
+        scores = self.run(rows, effect)
+        self.candidate[rows] += _moments(scores)
+        return scores
+
+    def calibrate(self, rows: Ints, runs: int) -> None:
+        """A new epoch on `rows`."""
+        self.squares[rows] += _within(self.incumbent[rows])
+        self.df[rows] += _free(self.incumbent[rows])
+        self.incumbent[rows] = 0
+        self.referenced[rows] = 0
+        for _ in range(runs):
+            self.run_incumbent(rows)
+
+    def settle(self) -> None:
+        """The experiment is over: the candidate's fresh runs stay in the pooled noise."""
+        self.squares += _within(self.candidate)
+        self.df += _free(self.candidate)
+        self.candidate[:] = 0
+
+    def reference_mean(self) -> tuple[Floats, Floats]:
+        """Mean and number of the reference runs of every night."""
+        n = np.minimum(self.referenced, REFERENCE_RUNS)
+        mask = np.arange(REFERENCE_RUNS) < n[:, None]
+        return (self.reference * mask).sum(axis=1) / n, n.astype(np.float64)
+
+    def noise(self, rows: Ints) -> tuple[Floats, Ints]:
+        """Pooled sd and its degrees of freedom, as `appliance.judge.pool` over the night so far."""
+        if self.known:
+            return np.ones(len(rows)), np.full(len(rows), _MAX_DF)
+        squares = self.squares[rows] + _within(self.incumbent[rows]) + _within(self.candidate[rows])
+        df = self.df[rows] + _free(self.incumbent[rows]) + _free(self.candidate[rows])
+        return np.sqrt(squares / df), np.minimum(df, _MAX_DF)
+
+
+def _moments(scores: Floats) -> Floats:
+    return np.stack([np.ones_like(scores), scores, scores**2], axis=1)
+
+
+def _within(group: Floats) -> Floats:
+    return np.maximum(group[:, 2] - group[:, 1] ** 2 / np.maximum(group[:, 0], 1), 0)
+
+
+def _free(group: Floats) -> Ints:
+    return np.maximum(group[:, 0] - 1, 0).astype(np.int64)
+
+
+@lru_cache(maxsize=256)
+def critical(upper: float, known: bool) -> Floats:
+    """Student's quantile for every df up to `_MAX_DF`, which stands for more; infinite where `upper` is 0.
+
+    Between 60 and the last it is interpolated in 1/df (error below 1e-4).
+    """
+    if upper <= 0:
+        return np.full(_MAX_DF + 1, np.inf)
+    if known:
+        return np.full(_MAX_DF + 1, student.quantile(upper, KNOWN_DF))
+    df = np.unique(np.r_[1:60, np.geomspace(60, _MAX_DF, 40).astype(np.int64)])
+    values = np.array([student.quantile(upper, int(one)) for one in df])
+    return np.r_[np.inf, np.interp(1 / np.arange(1, _MAX_DF + 1), (1 / df)[::-1], values[::-1])]
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a policy decided about one candidate on every night."""
+
+    kept: npt.NDArray[np.bool_]
+    extra: Ints
+    """Fresh runs, the candidate's and the incumbent's."""
+    lead: Floats
+    """Measured improvement, of those whose last look was at pairs."""
+    reach: Floats
+    """Half of its 95 % interval."""
+    fresh: Floats
+    """[nights, pairs] the candidate's fresh scores, in order; NaN where there is none."""
+
+
+def decide(nights: Nights, rule: Rule, effect: float = 0.0) -> Outcome:
+    """The sequential rule on one candidate of every night, `effect` better than the incumbent."""
+    n = nights.count
+    out = Outcome(
+        kept=np.zeros(n, dtype=bool),
+        extra=np.zeros(n, dtype=np.int64),
+        lead=np.zeros(n),
+        reach=np.zeros(n),
+        fresh=np.full((n, rule.max_pairs), np.nan),
+    )
+    rows = np.arange(n)
+    known, known_n = nights.reference_mean()
+    known_sum = known * known_n
+    beside_sum = np.zeros(n)
+    sd, _ = nights.noise(rows)
+    lead = known - nights.run(rows, effect)
+    rows = rows[(lead > 0) & (lead >= rule.screen * sd)]
+    for k in range(rule.max_pairs):
+        if not len(rows):
+            break
+        out.fresh[rows, k] = nights.run_candidate(rows, effect)
+        out.extra[rows] += 1
+        sd, _ = nights.noise(rows)
+        rows = rows[known_sum[rows] / known_n[rows] - nights.candidate[rows, 1] / (k + 1) >= rule.half[k] * sd]
+        if not len(rows):
+            break
+        beside = nights.run_incumbent(rows)
+        out.extra[rows] += 1
+        beside_sum[rows] += beside
+        known_sum[rows] += beside
+        known_n[rows] += 1
+        sd, df = nights.noise(rows)
+        lead = (beside_sum[rows] - nights.candidate[rows, 1]) / (k + 1)
+        error = sd * np.sqrt(2 / (k + 1))
+        keep = lead >= critical(rule.alpha[k], nights.known)[df] * error
+        out.kept[rows[keep]] = True
+        out.lead[rows] = lead
+        out.reach[rows] = critical(0.025, nights.known)[df] * error
+        rows = rows[~keep & (lead >= rule.futility[k] * sd)]
+    nights.settle()
+    return out
