@@ -7,7 +7,7 @@ from typing import Any
 from appliance.agents.base import Agent
 from appliance.errors import UsageError
 
-__all__ = ["NAMES", "Agent", "create"]
+__all__ = ["NAMES", "Agent", "check", "create"]
 
 NAMES = ("search", "replay")
 
@@ -28,3 +28,8 @@ def create(name: str, *, seed: int, options: Mapping[str, Any], state: Mapping[s
 
         return Replay([Path(file) for file in options.get("replay", ())], dict(state or {}))
     raise UsageError(f"no agent {name!r}; known: {', '.join(NAMES)}")
+
+
+def check(name: str, options: Mapping[str, Any]) -> None:
+    """Raise what `create` would raise, before anything is set up for a night."""
+    create(name, seed=0, options=options).close()

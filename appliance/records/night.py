@@ -21,6 +21,8 @@ class NightPlan(Record, frozen=True, kw_only=True):
     profile: Profile
     task: Task
     task_sha256: str
+    task_source: str = "trainer"
+    """What `--task` said: where the task's folder is found again."""
     preset_name: str
     preset: Preset
     isolation: Isolation

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from appliance import judge
-from appliance.records import Experiment, Run, Verdict
+from appliance.records import Experiment, Run, Telemetry, Verdict
 
 FRESH = frozenset({"calibration", "replicate", "rebaseline"})
 """Kinds of run that say what an asset scores without having been selected for it."""
@@ -28,7 +28,8 @@ class Belief:
     _screens: dict[int, list[float]] = field(default_factory=dict)
     _groups: dict[tuple[int, str], list[float]] = field(default_factory=dict)
     """(epoch, asset) → fresh scores, of the whole night: noise is pooled over machines too, means are not."""
-    _throughput: dict[int, list[float]] = field(default_factory=dict)
+    _readings: dict[str, tuple[list[float], list[Telemetry]]] = field(default_factory=dict)
+    """Asset → throughput and telemetry of its valid runs."""
     _startups: list[float] = field(default_factory=list)
     _walls: list[float] = field(default_factory=list)
 
@@ -41,8 +42,10 @@ class Belief:
             self._groups.setdefault((self.epoch, run.asset_sha256), []).append(run.score)
         elif run.kind == "screen":
             self._screens.setdefault(run.experiment, []).append(run.score)
+        throughputs, telemetry = self._readings.setdefault(f"{run.dataset}/{run.asset_sha256}", ([], []))
+        telemetry.append(run.telemetry)
         if throughput is not None:
-            self._throughput.setdefault(run.experiment, []).append(throughput)
+            throughputs.append(throughput)
         if run.kind == "calibration" and run.startup_s is not None:
             self._startups.append(run.startup_s)
         if run.wall_s is not None and run.kind != "confirm":
@@ -58,7 +61,7 @@ class Belief:
         self.epoch_from = first_run
         self._fresh.clear()
         self._screens.clear()
-        self._throughput.clear()
+        self._readings.clear()
         self._startups.clear()
 
     def fresh(self, experiment: int) -> list[float]:
@@ -86,9 +89,10 @@ class Belief:
         """Pooled over every asset repeated this night."""
         return judge.pool(self._groups.values())
 
-    def throughput(self, experiment: int) -> list[float]:
-        """What an experiment's valid runs reached."""
-        return self._throughput.get(experiment, [])
+    def normal(self, dataset: str, asset_sha256: str) -> judge.Normal | None:
+        """What undisturbed runs of this asset reach on this machine; None before the first."""
+        throughputs, telemetry = self._readings.get(f"{dataset}/{asset_sha256}", ([], []))
+        return judge.normal(throughputs, telemetry)
 
     def startup_s(self) -> float | None:
         """Normal start-up of the unchanged asset."""

@@ -94,7 +94,7 @@ class SandboxExecution:
     def run(self, request: RunRequest) -> RunOutcome:
         """One run; see `Execution.run`."""
         started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="appliance-run-") as name, _task_view(self._loaded, self._loaded.task.train) as seen:
+        with tempfile.TemporaryDirectory(prefix="appliance-run-") as name, task_view(self._loaded, self._loaded.task.train) as seen:
             work = Path(name)
             asset, artifact = work / "asset", work / "artifact"
             asset.mkdir()
@@ -146,7 +146,7 @@ class SandboxExecution:
             refused = tasks.run_checks(self._loaded, "end", artifact)
             if refused is not None:
                 result = msgspec.structs.replace(result, refused_reason=refused[0], refused=refused[1])
-        return result, monitor.telemetry
+        return result, monitor.stop()
 
     def _judge_machine_first(
         self, request: RunRequest, result: ExecResult, telemetry: Telemetry, observables: Mapping[str, float]
@@ -174,7 +174,7 @@ class SandboxExecution:
 
     def _evaluate(self, request: RunRequest, artifact: Path, split: str) -> tuple[str, Reason | None, str | None, Score | None]:
         task = self._loaded.task
-        with tempfile.TemporaryDirectory(prefix="appliance-score-") as name, _task_view(self._loaded, task.evaluate) as seen:
+        with tempfile.TemporaryDirectory(prefix="appliance-score-") as name, task_view(self._loaded, task.evaluate) as seen:
             out = Path(name)
             wanted = self._preset.evaluation.get(split)
             spec = sandbox.Spec(
@@ -201,7 +201,7 @@ class SandboxExecution:
 
 
 @contextlib.contextmanager
-def _task_view(loaded: tasks.LoadedTask, command: Command) -> Iterator[Path]:
+def task_view(loaded: tasks.LoadedTask, command: Command) -> Iterator[Path]:
     """A folder with just the files that this command may see."""
     with tempfile.TemporaryDirectory(prefix="appliance-task-") as name:
         folder = Path(name)

@@ -13,6 +13,7 @@ from appliance.agents import Agent
 from appliance.errors import ApplianceError
 from appliance.ledger import Ledger
 from appliance.records import Experiment, Proposal, Run, Verdict, View
+from appliance.workflows.assets import Assets
 from appliance.workflows.belief import Belief, kept
 from appliance.workflows.clock import Clock
 from appliance.workflows.execution import Corpus
@@ -30,6 +31,7 @@ class Search:
     book: Ledger
     runs: Runs
     belief: Belief
+    assets: Assets
     agent: Agent
     loaded: tasks.LoadedTask
     estimator: tasks.Estimator
@@ -63,18 +65,16 @@ class Search:
     def search(self) -> None:
         """Experiments until the clock, less what is reserved, is spent or the agent has nothing left."""
         refused = 0
-        undecided = self.book.undecided()
-        while self._time_for_a_run() or undecided is not None:
-            if undecided is not None:
-                number, proposal = undecided
-                undecided = None
-            else:
-                proposed = self.agent.propose(self._view())
-                if proposed is None:
-                    self.progress.note("the agent has nothing left to try")
-                    break
-                number, proposal = self.book.next_experiment(), proposed
-                self.book.plan_experiment(number, proposal, parent=self.belief.incumbent)
+        for pending in self.book.pending_experiments():
+            if pending.proposal is not None:
+                self._settle(pending.number, pending.proposal)
+        while self._time_for_a_run():
+            proposal = self.agent.propose(self._view())
+            if proposal is None:
+                self.progress.note("the agent has nothing left to try")
+                break
+            number = self.book.next_experiment()
+            self.book.plan_experiment(number, proposal, parent=self.belief.incumbent, agent_state=self.agent.dump())
             experiment = self._settle(number, proposal)
             refused = refused + 1 if experiment.verdict is Verdict.REFUSED else 0
             if refused >= _REFUSALS:
@@ -86,14 +86,16 @@ class Search:
     def _settle(self, number: int, proposal: Proposal) -> Experiment:
         """Everything that one proposal needs until its verdict is recorded."""
         parent = self.belief.incumbent
-        files = self._files(parent)
-        refusal = tasks.refuse(self.loaded.task, files, proposal.files, self.book.fingerprints())
+        files = self.assets.files(parent)
+        refusal = tasks.refuse(self.loaded.task, files, proposal.files, self.assets.tried(before=number))
         asset = self.book.store_asset(proposal.files)
+        self.assets.add(number, asset, proposal.files, ran=refusal is None)
         diff = tasks.unified_diff(files, proposal.files)
+        step: judge.Step | None
+        reason: str | None
         if refusal is not None:
             step, verdict, reason = None, Verdict.REFUSED, f"{refusal.name}: {refusal.detail}"
         else:
-            self.book.remember_fingerprint(number, tasks.fingerprint(proposal.files))
             step, verdict, reason = self._measure(number, parent, proposal.files, asset)
         mine = self.book.runs_of(number)
         experiment = Experiment(
@@ -123,17 +125,16 @@ class Search:
             cost_usd=proposal.cost_usd,
             decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self.book.record_experiment(experiment)
-        self.belief.add_experiment(experiment)
         self.agent.observe(experiment, mine, proposal)
-        self.book.save_agent(self.agent.dump())
+        self.book.record_experiment(experiment, agent_state=self.agent.dump(), incumbent=experiment.incumbent)
+        self.belief.add_experiment(experiment)
         self.progress.decided(experiment, self.belief.mean(self.belief.incumbent), self.belief.mean(0))
         return experiment
 
     def _measure(self, number: int, parent: int, files: Mapping[str, str], asset: str) -> tuple[judge.Step | None, Verdict, str | None]:
         """Run what the judge asks for until it has a verdict."""
         belief, metric = self.belief, self.book.plan.task.metric
-        simpler = sum(map(len, files.values())) < sum(map(len, self._files(parent).values()))
+        simpler = sum(map(len, files.values())) < sum(map(len, self.assets.files(parent).values()))
         if not belief.screens(number):
             failed = self._failure(self.runs.execute(self._order(number, "screen", f"screen/{number}", files, asset)))
             if failed:
@@ -185,9 +186,6 @@ class Search:
         needed = self.belief.seconds_per_run() or self.book.plan.preset.budget_s
         return self.clock.left_s - self.reserved_s > 1.1 * needed
 
-    def _files(self, experiment: int) -> dict[str, str]:
-        return self.book.load_asset(self.book.asset_of(experiment))
-
     def _order(
         self,
         experiment: int,
@@ -200,8 +198,8 @@ class Search:
         return Order(
             experiment=experiment,
             kind=kind,
-            files=files if files is not None else self._files(experiment),
-            asset_sha256=asset or self.book.asset_of(experiment),
+            files=files if files is not None else self.assets.files(experiment),
+            asset_sha256=asset or self.assets.sha256(experiment),
             seed_label=seed_label,
             for_experiment=for_experiment,
             corpus=self.corpus,
@@ -209,7 +207,7 @@ class Search:
 
     def _view(self) -> View:
         plan, belief, noise = self.book.plan, self.belief, self.belief.noise()
-        asset = self._files(belief.incumbent)
+        asset = self.assets.files(belief.incumbent)
         return View(
             task=plan.task,
             preset=plan.preset,
@@ -217,7 +215,7 @@ class Search:
             profile=plan.profile,
             program=self.loaded.program(),
             asset=asset,
-            asset_sha256=self.book.asset_of(belief.incumbent),
+            asset_sha256=self.assets.sha256(belief.incumbent),
             constants=tasks.read_constants(asset),
             incumbent=belief.incumbent,
             incumbent_score=belief.mean(belief.incumbent),
@@ -226,7 +224,7 @@ class Search:
             noise_n=noise.df if noise else 0,
             experiments=self.book.experiments(),
             runs=self.book.runs(),
-            configurations=self.book.configurations(tasks.read_constants),
+            configurations=self.assets.configurations(),
             seconds_left=max(0.0, self.clock.left_s - self.reserved_s),
             seconds_per_run=belief.seconds_per_run() or plan.preset.budget_s,
             seed=plan.seed,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from appliance import judge, ledger
+from appliance import judge
 from appliance.errors import ApplianceError
+from appliance.ledger import Ledger
 from appliance.records import NightPlan, Reason, Run, Telemetry
 from appliance.workflows.belief import Belief
 from appliance.workflows.clock import Clock
@@ -45,7 +46,7 @@ class Runs:
     def __init__(
         self,
         *,
-        book: "ledger.Ledger",
+        book: Ledger,
         execution: Execution,
         belief: Belief,
         clock: Clock,
@@ -80,9 +81,13 @@ class Runs:
             wait *= 2
         return run
 
+    def seed(self, label: str) -> int:
+        """The seed of runs with this label."""
+        return derive_seed(self._plan.seed, label)
+
     def _once(self, order: Order) -> Run:
         number = self._book.next_run()
-        seed = derive_seed(self._plan.seed, order.seed_label)
+        seed = self.seed(order.seed_label)
         self._book.plan_run(number, experiment=order.experiment, kind=order.kind, seed=seed, asset_sha256=order.asset_sha256)
         self._progress.clock(self._clock.left_s, self._clock.total_s)
         self._progress.run_started(order.experiment, order.kind, self._plan.preset.budget_s)
@@ -109,14 +114,13 @@ class Runs:
 
     def _record(self, run: Run) -> None:
         self._book.record_run(run)
-        self._book.spent(self._clock.spent_s)
+        self._book.write_log(run.run, run.log_tail)
         self._belief.add_run(run, run.observables.get(self.throughput_name or ""))
         self._progress.run_finished(run)
 
     def _disturbance(self, order: Order, telemetry: Telemetry, observables: Mapping[str, float]) -> Reason | None:
-        throughput = observables.get(self.throughput_name or "")
-        known = self._belief.throughput(order.experiment) if order.corpus.name == self._plan.preset.dataset else []
-        return judge.disturbance(telemetry, throughput, known)
+        normal = self._belief.normal(order.corpus.name, order.asset_sha256)
+        return judge.disturbance(telemetry, observables.get(self.throughput_name or ""), normal)
 
     def _row(self, order: Order, number: int, seed: int, outcome: RunOutcome) -> Run:
         plan: NightPlan = self._plan

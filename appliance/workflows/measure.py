@@ -1,0 +1,68 @@
+"""From a device to its profile: an exact match, else the probe, run in the image through the sandbox."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance import hardware, paths, profiles, sandbox
+from appliance.errors import ApplianceError
+from appliance.records import ArtifactFile, Device, Limits, Profile
+
+_MEASUREMENT = ArtifactFile(name="measurement.json", at="end", max_bytes=16 << 20)
+_TIMEOUT_S = {"quick": 300.0, "full": 1800.0}
+
+
+def profile_of(device: Device, place: sandbox.Sandbox, environment: dict[str, str | None], note: Callable[[str], None]) -> Profile:
+    """The profile of this device; measured now where none matches exactly.
+
+    Raises:
+        ApplianceError: it could not be measured.
+    """
+    known = profiles.resolve(device)
+    if known is not None and known.measurement is not None:
+        return known
+    note(f"no measured profile matches {device.name} exactly: measuring one (once)")
+    measure(device, place, environment, "quick", note)
+    resolved = profiles.resolve(device)
+    if resolved is None:
+        raise ApplianceError(
+            f"the profile just measured for {device.name} does not match it: please report this with `appliance detect --json`"
+        )
+    return resolved
+
+
+def measure(device: Device, place: sandbox.Sandbox, environment: dict[str, str | None], mode: str, note: Callable[[str], None]) -> Path:
+    """Run the probe and store what it found. The new file.
+
+    Raises:
+        ApplianceError: the probe failed.
+    """
+    if device.processes:
+        note(f"another process uses {device.name}: the measurement is marked and cannot be shared")
+    with tempfile.TemporaryDirectory(prefix="appliance-probe-") as name:
+        work = Path(name)
+        task, out = work / "task", work / "out"
+        shutil.copytree(paths.share("probe"), task, ignore=shutil.ignore_patterns("__pycache__"))
+        out.mkdir()
+        for path in (work, *task.rglob("*"), task):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        spec = sandbox.Spec(
+            command=("python3", "-P", "{task}/__main__.py"),
+            folders={"TASK": task},
+            device=device,
+            limits=Limits(pids=512),
+            params={"mode": mode},
+            timeout_s=_TIMEOUT_S[mode],
+            collect=(_MEASUREMENT,),
+            labels={"probe": device.slug},
+        )
+        with place.create(spec) as box, hardware.Monitor(device, box.pid):
+            box.release()
+            result = box.run(out)
+        if not (out / "measurement.json").is_file():
+            lines = result.log_tail.strip().splitlines() or ["it wrote nothing"]
+            raise ApplianceError(f"the probe could not measure {device.name}: {result.refused or lines[-1]}")
+        raw = json.loads((out / "measurement.json").read_bytes())
+    return profiles.store(profiles.from_probe(raw, device, environment))

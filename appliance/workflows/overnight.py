@@ -1,0 +1,284 @@
+"""One night from end to end: make ready, calibrate, search, confirm, report. Begun, or gone on with."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import appliance
+from appliance import agents, judge, ledger, report, tasks
+from appliance.errors import ApplianceError, SandboxError, UsageError
+from appliance.records import Confirmation, NightPlan, Run
+from appliance.workflows import testuses
+from appliance.workflows.assets import Assets
+from appliance.workflows.belief import restored
+from appliance.workflows.clock import Clock
+from appliance.workflows.confirm import Confirm
+from appliance.workflows.execution import Execution, SandboxExecution
+from appliance.workflows.night import Search
+from appliance.workflows.progress import Progress
+from appliance.workflows.runs import Runs
+from appliance.workflows.workplace import SandboxKind, Workplace, make_ready, nights_root
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What a person asks of a night."""
+
+    hours: float
+    agent: str = "search"
+    agent_options: Mapping[str, Any] = field(default_factory=dict)
+    task: str = "trainer"
+    preset: str | None = None
+    sandbox: SandboxKind = "docker"
+    device: str | None = None
+    nights: Path | None = None
+    from_night: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of it."""
+
+    folder: Path
+    page: Path
+    interrupted: bool
+    confirmation: Confirmation | None
+
+
+def begin(options: Options, progress: Progress) -> Outcome:
+    """A new night.
+
+    Raises:
+        UsageError, PrerequisiteError, ApplianceError: before anything is written, or with a night's folder that says why.
+    """
+    agents.check(options.agent, options.agent_options)
+    root = nights_root(options.nights)
+    parent = ledger.find(root, options.from_night) if options.from_night else None
+    workplace = make_ready(
+        task=options.task, device=options.device, preset=options.preset, kind=options.sandbox, hours=options.hours, progress=progress
+    )
+    with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug):
+        plan, files = _plan(options, workplace, parent)
+        book = ledger.create(root, plan)
+        with book:
+            for asset in files:
+                book.store_asset(asset)
+            progress.planned(plan, str(book.folder))
+            return _night(book, workplace, progress)
+
+
+def resume(folder: Path, progress: Progress) -> Outcome:
+    """Go on with a night that was cut.
+
+    Raises:
+        UsageError: it has ended, another process holds it, or what it stood on has changed.
+    """
+    plan = ledger.read_plan(folder)
+    workplace = make_ready(
+        task=plan.task_source,
+        device=plan.device.uuid or plan.device.slug,
+        preset=plan.preset_name,
+        kind="process" if plan.isolation == "none" else "docker",
+        hours=plan.hours,
+        progress=progress,
+    )
+    for what, then, now in (
+        ("the task", plan.task_sha256, workplace.loaded.sha256),
+        ("the image", plan.image_digest, workplace.place.image_digest),
+        ("the data", plan.data_sha256, workplace.first.sha256),
+    ):
+        if then != now:
+            raise UsageError(f"{what} of night {plan.night_id} has changed since it began: start a new one with --from {plan.night_id}")
+    with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug), ledger.open(folder) as book:
+        if book.state.ended_at is not None and book.state.phase == "end":
+            raise UsageError(f"night {plan.night_id} has ended: its page is {folder / 'report.html'}")
+        for pending in book.pending_runs():
+            book.record_run(_interrupted(book, pending))
+        book.update_state(
+            cuts=[*book.state.cuts, {"resumed_at": _now(), "spent_s": round(book.clock_spent_s)}], ended_at=None, ended_why=None
+        )
+        progress.planned(plan, str(book.folder))
+        return _night(book, workplace, progress)
+
+
+def _night(book: ledger.Ledger, workplace: Workplace, progress: Progress) -> Outcome:
+    plan = book.plan
+    workplace.place.sweep({"night": plan.night_id})
+    execution = SandboxExecution(
+        place=workplace.place, loaded=workplace.loaded, preset=plan.preset, device=workplace.device, profile=plan.profile
+    )
+    return work(book, workplace, execution, progress)
+
+
+def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progress: Progress, clock: Clock | None = None) -> Outcome:
+    """The night proper, over any execution; ends with its page, whatever ends it."""
+    plan = book.plan
+    clock = clock or Clock(plan.hours * 3600, book.clock_spent_s)
+    throughput = [name for name, o in plan.task.observables.items() if o.role == "throughput"]
+    belief = restored(book.runs(), book.experiments(), book.state.calibrations, throughput[0] if throughput else None)
+    runs = Runs(book=book, execution=execution, belief=belief, clock=clock, progress=progress)
+    assets = Assets(book)
+    agent = agents.create(plan.agent, seed=plan.seed, options=plan.agent_options, state=book.load_agent())
+    search = Search(
+        book=book,
+        runs=runs,
+        belief=belief,
+        assets=assets,
+        agent=agent,
+        loaded=workplace.loaded,
+        estimator=tasks.Estimator(workplace.loaded, plan.preset, plan.profile),
+        corpus=workplace.first,
+        clock=clock,
+        progress=progress,
+    )
+    confirm = Confirm(book=book, runs=runs, assets=assets, first=workplace.first, second=workplace.second, clock=clock, progress=progress)
+    why, interrupted = "the clock was spent", False
+    try:
+        _phase(book, progress, "calibrate")
+        search.calibrate()
+        reserve = _reserve(book, plan, workplace)
+        search.reserved_s = reserve.seconds
+        if reserve.reason:
+            progress.note(f"the winner cannot be confirmed: {reserve.reason}")
+        _phase(book, progress, "search")
+        search.search()
+        _phase(book, progress, "confirm")
+        if belief.incumbent != 0 and plan.data_sha256:
+            testuses.count(plan.data_sha256, plan.night_id)
+        claimed = _claimed(belief.mean(0), belief.mean(belief.incumbent))
+        confirmation = confirm.run(belief.incumbent, reserve, claimed, belief.seconds_per_run() or plan.preset.budget_s)
+        book.update_state(confirmation=confirmation)
+    except KeyboardInterrupt:
+        why, interrupted = "interrupted", True
+    except SandboxError as error:
+        why = f"the sandbox failed again and again: {error}"
+    finally:
+        agent.close()
+    screened = sum(run.kind == "screen" for run in book.runs())
+    winner = belief.incumbent
+    book.update_state(
+        phase="cut" if interrupted else "end",
+        ended_at=_now(),
+        ended_why=why,
+        incumbent=winner,
+        incumbent_sha256=assets.sha256(winner),
+        expected_false_keeps=judge.expected_false_keeps(screened, noise=belief.noise()),
+    )
+    book.set_winner(assets.sha256(winner), {"experiment": winner, "metric": plan.task.metric.name, "mean": belief.mean(winner)})
+    progress.phase("report")
+    page = report.write(ledger.read(book.folder), book.folder / "report.html")
+    progress.phase("end", str(page))
+    return Outcome(folder=book.folder, page=page, interrupted=interrupted, confirmation=book.state.confirmation)
+
+
+def _plan(options: Options, workplace: Workplace, parent: Path | None) -> tuple[NightPlan, list[dict[str, str]]]:
+    """The plan, and the assets it names."""
+    reference = workplace.loaded.reference(workplace.preset)
+    baseline = _winner_of(parent) if parent else reference
+    if set(baseline) != set(reference):
+        raise UsageError(f"the winner of {parent} has other files than task {workplace.loaded.task.name}")
+    slug = workplace.device.slug
+    plan = NightPlan(
+        night_id=ledger.new_night_id(slug),
+        started_at=_now(),
+        hours=options.hours,
+        device=workplace.device,
+        profile=workplace.profile,
+        task=workplace.loaded.task,
+        task_sha256=workplace.loaded.sha256,
+        task_source=options.task,
+        preset_name=workplace.preset_name,
+        preset=workplace.preset,
+        isolation=workplace.place.isolation,
+        image_digest=workplace.place.image_digest,
+        data_sha256=workplace.first.sha256,
+        transfer_sha256=workplace.second.sha256 if workplace.second else None,
+        agent=options.agent,
+        agent_options=dict(options.agent_options),
+        seed=options.seed if options.seed is not None else secrets.randbelow(2**31),
+        parent_night=parent.name if parent else None,
+        baseline_sha256=ledger.asset_sha256(baseline),
+        reference_sha256=ledger.asset_sha256(reference),
+        test_split_uses=len(testuses.uses(workplace.first.sha256)),
+        versions={"appliance": appliance.__version__, **workplace.versions},
+        command=_command(options, workplace),
+    )
+    return plan, [baseline, reference]
+
+
+def _command(options: Options, workplace: Workplace) -> list[str]:
+    """What repeats the night: same task, preset, clock and agent."""
+    command = ["appliance", "overnight", "--hours", f"{options.hours:g}", "--agent", options.agent, "--preset", workplace.preset_name]
+    for flag, value, default in (
+        ("--task", options.task, "trainer"),
+        ("--sandbox", options.sandbox, "docker"),
+        ("--from", options.from_night, None),
+    ):
+        if value != default and value is not None:
+            command += [flag, value]
+    return command
+
+
+def _winner_of(night: Path) -> dict[str, str]:
+    winner = json.loads((night / "winner" / "winner.json").read_text())
+    return ledger.load_asset(night, winner["asset_sha256"])
+
+
+def _reserve(book: ledger.Ledger, plan: NightPlan, workplace: Workplace) -> judge.ConfirmationPlan:
+    """Runs kept back for the confirmation, at the cost that calibration measured."""
+    calibrated = [run for run in book.runs() if run.kind == "calibration" and run.status == "ok" and run.wall_s is not None]
+    if not calibrated:
+        raise ApplianceError("calibration left no valid run: the machine is too disturbed to measure on")
+    last = calibrated[-5:]
+    training = sum((run.wall_s or 0.0) - (run.evaluate_s or 0.0) for run in last) / len(last)
+    evaluating = sum(run.evaluate_s or 0.0 for run in last) / len(last)
+
+    def evaluation(split: str) -> float:
+        sizes = plan.preset.evaluation
+        return evaluating * max(1.0, sizes.get(split, 1) / max(1, sizes.get("val", 1)))
+
+    first = training + evaluation("val") + evaluation("test") + (evaluation("transfer") if "transfer" in workplace.first.splits else 0.0)
+    second = 2 * (training + evaluation("test")) if workplace.second else None
+    return judge.plan_confirmation(2 * first, second, plan.hours * 3600)
+
+
+def _claimed(baseline: float | None, winner: float | None) -> float | None:
+    return winner / baseline - 1 if baseline and winner is not None else None
+
+
+def _interrupted(book: ledger.Ledger, pending: ledger.Pending) -> Run:
+    """The row of a run that a dead process left behind."""
+    plan, facts = book.plan, pending.facts
+    return Run(
+        night_id=plan.night_id,
+        experiment=pending.experiment,
+        run=pending.number,
+        kind=facts["kind"],
+        status="interrupted",
+        reason="interrupted",  # type: ignore[arg-type]
+        metric=plan.task.metric.name,
+        seed=facts["seed"],
+        asset_sha256=facts["asset_sha256"],
+        image_digest=plan.image_digest,
+        data_sha256=plan.data_sha256,
+        profile_sha256=plan.profile.sha256,
+        task_sha256=plan.task_sha256,
+        isolation=plan.isolation,
+        device=plan.device.slug,
+        driver=plan.device.driver,
+        started_at=plan.started_at,
+    )
+
+
+def _phase(book: ledger.Ledger, progress: Progress, name: str) -> None:
+    book.update_state(phase=name)
+    progress.phase(name)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

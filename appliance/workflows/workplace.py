@@ -1,0 +1,95 @@
+"""Everything a night stands on, made ready in the order of the design: device, image, profile, data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from appliance import hardware, paths, sandbox, tasks
+from appliance.errors import PrerequisiteError
+from appliance.records import Device, Preset, Profile
+from appliance.workflows.corpora import corpus
+from appliance.workflows.execution import Corpus
+from appliance.workflows.measure import profile_of
+from appliance.workflows.progress import Progress
+
+SandboxKind = Literal["docker", "process"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workplace:
+    """A machine made ready for one task."""
+
+    device: Device
+    loaded: tasks.LoadedTask
+    preset_name: str
+    preset: Preset
+    place: sandbox.Sandbox
+    profile: Profile
+    first: Corpus
+    second: Corpus | None
+    versions: dict[str, str]
+
+
+def open_place(kind: SandboxKind, device: Device, progress: Progress) -> tuple[sandbox.Sandbox, dict[str, str]]:
+    """The sandbox, its image built where it is missing, and what runs inside.
+
+    Raises:
+        PrerequisiteError: no engine, no image, known escapes.
+    """
+    if kind == "process":
+        progress.note("sandbox process: runs are not isolated from this machine; every record says so")
+        return sandbox.open_sandbox("process"), sandbox.process_versions()
+    progress.phase("image")
+    image = sandbox.build_image(progress.note)
+    place = sandbox.open_sandbox("docker", image=image.tag, digest=image.digest)
+    return place, {name: value for name, value in {"torch": image.torch, "python": image.python}.items() if value is not None}
+
+
+def make_ready(
+    *, task: str, device: str | None, preset: str | None, kind: SandboxKind, hours: float | None, progress: Progress
+) -> Workplace:
+    """Detect, build, measure, fetch and prepare; what is there already costs nothing.
+
+    Raises:
+        UsageError: a name that is not there.
+        PrerequisiteError: something is missing; the message names the mend.
+        ApplianceError: a step failed.
+    """
+    loaded = tasks.load(task)
+    progress.phase("detect")
+    chosen = hardware.choose(hardware.detect(), device)
+    preset_name, found = tasks.find_preset(loaded.task, chosen, preset, hours)
+    progress.note(f"{chosen.name}; task {loaded.task.name}, preset {preset_name} ({found.budget_s:g} s a run)")
+    place, versions = open_place(kind, chosen, progress)
+    progress.phase("profile")
+    environment = {**versions, "driver": chosen.driver, "image_digest": place.image_digest, "isolation": place.isolation}
+    profile = profile_of(chosen, place, environment, progress.note)
+    progress.phase("data")
+    first = corpus(loaded, found.dataset, place, chosen, progress.note)
+    transfer = loaded.dataset(found.dataset).transfer
+    second = corpus(loaded, transfer, place, chosen, progress.note) if transfer else None
+    return Workplace(
+        device=chosen,
+        loaded=loaded,
+        preset_name=preset_name,
+        preset=found,
+        place=place,
+        profile=profile,
+        first=first,
+        second=second,
+        versions=versions,
+    )
+
+
+def nights_root(explicit: Path | None) -> Path:
+    """Folder of all nights, writable.
+
+    Raises:
+        PrerequisiteError: it cannot be made.
+    """
+    root = explicit.absolute() if explicit else paths.nights()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PrerequisiteError(f"{root} cannot be made for the nights ({error.strerror}): give another folder with --nights") from error
+    return root
