@@ -61,13 +61,17 @@ class Ledger:
         self.folder, self.plan, self.reconciled = folder, plan, reconciled
         self._journal, self._lock, self._disk, self._space = journal, lock, disk, space
         self._strings: dict[str, str] = {}
-        self._runs = {number: self._light(run) for number, run in runs.items()}
+        self._runs: dict[int, Run] = {}
+        self._runs_of: dict[int, list[int]] = {}
+        for run in runs.values():
+            self._remember(run)
+        self._planned_runs: set[int] = set()
         self._experiments = {number: self._shared(experiment) for number, experiment in experiments.items()}
         self._loose = {kind.key: len(rows.files(kind, folder)[0]) for kind in rows.KINDS}
         self._logs_since_trim = 0
         self._state = msgspec.json.decode(journal.get("state") or b'{"phase": "start"}', type=NightState)
         self._clock_base = float(journal.get("clock_spent_s") or b"0")
-        self._opened = time.monotonic()
+        self._opened = _boot_s()
         self._closed = threading.Event()
         if heartbeat_s > 0:
             threading.Thread(target=self._beat, args=(heartbeat_s,), name="ledger-heartbeat", daemon=True).start()
@@ -75,17 +79,23 @@ class Ledger:
     # runs
 
     def next_run(self) -> int:
-        """The lowest run number above all that were ever planned; from 1."""
-        return max(self._journal.highest("run") or 0, max(self._runs, default=0)) + 1
+        """The lowest number above all runs that are recorded or were planned by this process; from 1.
+
+        A run that a killed process left unfinished gives its number back: the numbers, and what is drawn from them, are those of an
+        undisturbed night.
+        """
+        return max(max(self._runs, default=0), max(self._planned_runs, default=0)) + 1
 
     def plan_run(self, run: int, experiment: int, kind: str, seed: int, asset_sha256: str, **facts: Any) -> None:
-        """Plan a run. Again with the same facts does nothing.
+        """Plan a run. Again with the same facts does nothing; the number of an interrupted run of a dead process may be planned anew.
 
         Raises:
-            ApplianceError: the number was planned with other facts.
+            ApplianceError: the number is taken by another run.
         """
         known = {"kind": kind, "seed": seed, "asset_sha256": asset_sha256, **facts}
-        self._commit(f"run-{run}-planned", lambda: self._journal.plan("run", run, experiment, known))
+        replace = run not in self._planned_runs
+        self._commit("run-planned", lambda: self._journal.plan("run", run, experiment, known, replace=replace))
+        self._planned_runs.add(run)
 
     def advance_run(self, run: int, state: str, **facts: Any) -> None:
         """Move a run on to `started` (nonce, container_id), `trained` or `evaluated`; `started` counts an attempt.
@@ -107,16 +117,16 @@ class Ledger:
             return
         run = finite(Run, run)
         self._decide(rows.RUNS, run, {})
-        self._runs[run.run] = self._light(run)
+        self._remember(run)
         self._gather(rows.RUNS)
 
     def runs(self) -> list[Run]:
-        """All recorded runs, by number, without curves, log tails and per-document scores."""
-        return [self._runs[number] for number in sorted(self._runs)]
+        """All recorded runs, in the order of recording, without curves, log tails and per-document scores."""
+        return list(self._runs.values())
 
     def runs_of(self, experiment: int) -> list[Run]:
         """Recorded runs of one experiment, as `runs` gives them."""
-        return [run for run in self.runs() if run.experiment == experiment]
+        return [self._runs[number] for number in self._runs_of.get(experiment, ())]
 
     def run(self, number: int) -> Run:
         """One recorded run, whole.
@@ -179,8 +189,8 @@ class Ledger:
         self._gather(rows.EXPERIMENTS)
 
     def experiments(self) -> list[Experiment]:
-        """All recorded experiments, by number; of those before the latest 200 without their diff."""
-        return [self._experiments[number] for number in sorted(self._experiments)]
+        """All recorded experiments, in the order of recording; those before the latest 200 without their diff."""
+        return list(self._experiments.values())
 
     def experiment(self, number: int) -> Experiment:
         """One recorded experiment, whole.
@@ -221,8 +231,8 @@ class Ledger:
 
     @property
     def clock_spent_s(self) -> float:
-        """Seconds of the night so far, over all its processes; a suspended machine's time does not count."""
-        return self._clock_base + time.monotonic() - self._opened
+        """Seconds of the night so far, over all its processes, those of a machine asleep included; time between processes is not."""
+        return self._clock_base + _boot_s() - self._opened
 
     def heartbeat(self) -> None:
         """Keep the clock and show life; called on its own every few seconds."""
@@ -363,6 +373,10 @@ class Ledger:
     def _same(self, text: str | None) -> Any:
         return self._strings.setdefault(text, text) if text is not None else None
 
+    def _remember(self, run: Run) -> None:
+        self._runs[run.run] = self._light(run)
+        self._runs_of.setdefault(run.experiment, []).append(run.run)
+
     def _light(self, run: Run) -> Run:
         same = {name: self._same(getattr(run, name)) for name in _REPEATED_RUN}
         scores = [msgspec.structs.replace(score, documents=[]) for score in run.scores]
@@ -377,6 +391,11 @@ class Ledger:
         old = self._experiments.get(number)
         if old is not None:
             self._experiments[number] = msgspec.structs.replace(old, diff="")
+
+
+def _boot_s() -> float:
+    """Seconds that no clock change moves and no suspend stops."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 _REPEATED_RUN = (

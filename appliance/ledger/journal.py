@@ -59,7 +59,7 @@ class Journal:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
-        source = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        source = f"{path.absolute().as_uri()}?{_mode(path, read_only=read_only)}"
         self._db = sqlite3.connect(source, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
         try:
             self._db.execute("PRAGMA busy_timeout=30000")
@@ -136,22 +136,40 @@ class Journal:
             number: int | None = self._db.execute("SELECT max(number) FROM item WHERE kind = ?", (kind,)).fetchone()[0]
         return number
 
-    def plan(self, kind: str, number: int, experiment: int, facts: Mapping[str, Any], payload: bytes | None = None) -> None:
+    def plan(
+        self, kind: str, number: int, experiment: int, facts: Mapping[str, Any], payload: bytes | None = None, *, replace: bool = False
+    ) -> None:
         """Plan an item; one that is planned already with the same facts is left where it stands.
 
+        Args:
+            kind: `run` or `experiment`.
+            number: of the item.
+            experiment: it belongs to.
+            facts: kept with it.
+            payload: its proposal.
+            replace: an undecided item with other facts was interrupted and is planned anew; its attempts are kept.
+
         Raises:
-            ApplianceError: the number is planned with other facts.
+            ApplianceError: the number is taken by an item with other facts.
         """
         with self.transaction():
             known = self.item(kind, number)
+            text = json.dumps(dict(facts))
             if known is None:
                 self._db.execute(
                     "INSERT INTO item (kind, number, experiment, state, facts, payload) VALUES (?, ?, ?, 'planned', ?, ?)",
-                    (kind, number, experiment, json.dumps(dict(facts)), _packed(payload)),
+                    (kind, number, experiment, text, _packed(payload)),
                 )
-            elif known.experiment != experiment or any(key in known.facts and known.facts[key] != value for key, value in facts.items()):
+            elif known.experiment == experiment and all(known.facts.get(key) == value for key, value in facts.items()):
+                return
+            elif replace and known.state not in ("judged", "recorded"):
+                self._db.execute(
+                    "UPDATE item SET experiment = ?, state = 'planned', facts = ?, payload = ? WHERE kind = ? AND number = ?",
+                    (experiment, text, _packed(payload), kind, number),
+                )
+            else:
                 raise ApplianceError(
-                    f"{kind} {number} was planned before, for experiment {known.experiment} with other facts; take the next number"
+                    f"{kind} {number} is taken by one of experiment {known.experiment} with other facts: take the next number"
                 )
 
     def advance(
@@ -207,6 +225,13 @@ class Journal:
         """Write the log back into the database file and let go."""
         with self._lock:
             self._db.close()
+
+
+def _mode(path: Path, *, read_only: bool) -> str:
+    """A reader of a night at rest leaves no file beside it and needs none: it may lie on a medium that cannot be written."""
+    if not read_only:
+        return "mode=rwc"
+    return "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
 
 
 def _packed(payload: bytes | None) -> bytes | None:
