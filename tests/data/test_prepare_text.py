@@ -14,25 +14,7 @@ import numpy as np
 import pytest
 
 PREPARE = Path(__file__).parents[2] / "trainer" / "prepare"
-WORDS = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "that",
-    "be",
-    "for",
-    "it",
-    "by",
-    "with",
-    "this",
-    "which",
-    "government",
-    "congress",
-    "people",
-    "states",
-]
+WORDS = ["the", "of", "and", "to", "in", "that", "be", "for", "it", "by", "with", "this", "government", "congress", "people", "states"]
 
 
 def load(name: str) -> ModuleType:
@@ -58,7 +40,9 @@ def prepare(tmp_path: Path, out: str, params: dict[str, Any], **environment: str
     (tmp_path / out).mkdir()
     variables = {**os.environ, **environment, "APPLIANCE_RAW": str(tmp_path / "raw"), "APPLIANCE_OUT": str(tmp_path / out)}
     variables |= {"APPLIANCE_PARAMS": json.dumps(params), "APPLIANCE_NONCE": "n0"}
-    return subprocess.run([sys.executable, "-B", str(PREPARE)], env=variables, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-B", "-P", str(PREPARE / "__main__.py")], env=variables, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Raw text → tokenised splits; runs once per dataset, in the sandbox, by the protocol's `prepare`.
 
-Reads `$APPLIANCE_RAW/<dataset>/` and APPLIANCE_PARAMS:
-`{"dataset": name, "transfer": name | null, "vocabularies": [256, 1024, 2048, 8192], "sources": {name: {"license": …, "form": {…}}}}`.
-Writes `$APPLIANCE_OUT/{train,val,test,transfer}/` and `meta.json`. The second corpus's test documents, in this dataset's vocabularies, are
+Reads `$APPLIANCE_RAW/<dataset>/` and APPLIANCE_PARAMS: `{"dataset": name, "transfer": name | null, "vocabularies": [256, …],
+"forms": {name: {…}}}`; the last two may be missing (all four sizes; the shipped forms of `documents`). Writes
+`$APPLIANCE_OUT/{train,val,test,transfer}/` and `meta.json`. The second corpus's test documents, in this dataset's vocabularies, are
 `transfer`. The same input gives the same bytes. Two passes over the raw text, so that a corpus need not fit in memory.
 """
 
@@ -10,8 +10,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -P` leaves it out
 
 import documents
 import splits
@@ -19,6 +22,7 @@ import vocabulary
 from writer import SplitWriter
 
 FORMAT_VERSION = 1
+VOCABULARIES = (256, 1024, 2048, 8192)
 LEARN_BYTES = 64 * 2**20
 """The vocabulary is learned from at most this much of train, in the order of the files."""
 BATCH_BYTES = 4 * 2**20
@@ -39,9 +43,9 @@ def main() -> None:
 
 def prepare(raw: Path, out: Path, params: dict[str, Any]) -> None:
     """Write the splits of `params["dataset"]` below `out`."""
-    dataset, transfer, sizes = params["dataset"], params.get("transfer"), [int(size) for size in params["vocabularies"]]
-    sources = params.get("sources", {})
-    forms = {name: documents.form_of(name, sources.get(name, {}).get("form")) for name in (dataset, transfer) if name}
+    dataset, transfer = params["dataset"], params.get("transfer")
+    sizes = [int(size) for size in params.get("vocabularies", VOCABULARIES)]
+    forms = {name: documents.form_of(name, params.get("forms", {}).get(name)) for name in (dataset, transfer) if name}
 
     sample: list[str] = []
     sampled = 0
@@ -70,8 +74,7 @@ def prepare(raw: Path, out: Path, params: dict[str, Any]) -> None:
         "format_version": FORMAT_VERSION,
         "dataset": dataset,
         "transfer": transfer,
-        "shares": {name: {"val": form.val, "test": form.test} for name, form in forms.items()},
-        "sources": sources,
+        "forms": {name: asdict(form) for name, form in forms.items()},
         "vocabulary_learned_from_bytes": sampled,
         "vocabularies": sizes,
         "splits": counts,

