@@ -16,6 +16,7 @@ from appliance.judge import REFERENCE_RUNS, Rule, student
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 Draw = Callable[[np.random.Generator, int], Floats]
 """(generator, how many) → scores of undisturbed or disturbed null runs."""
 
@@ -40,6 +41,7 @@ class Nights:
     count: int
     draw: Draw
     rng: np.random.Generator
+    screens: np.random.Generator
     known: bool = False
     """The sd is known (1), not estimated."""
     drift: Drift = field(default_factory=Drift)
@@ -53,9 +55,9 @@ class Nights:
         self.squares: Floats = np.zeros(n)
         """Sum of squares within the closed groups."""
         self.df: Ints = np.zeros(n, dtype=np.int64)
-        self.incumbent: Floats = np.zeros((n, 3))
-        """Count, sum and sum of squares of the incumbent's fresh runs in this epoch."""
-        self.candidate: Floats = np.zeros((n, 3))
+        self.incumbent: Floats = np.zeros((n, 4))
+        """Count, sum and sum of squares of the incumbent's fresh runs in this epoch, and the sum of where the machine was."""
+        self.candidate: Floats = np.zeros((n, 4))
         """The same of the candidate's in this experiment."""
         self.offset: Floats = np.zeros(n)
         """Where the machine is."""
@@ -70,22 +72,34 @@ class Nights:
     def run(self, rows: Ints, effect: float = 0.0) -> Floats:
         """One run on each of `rows`; `effect` is how much better its asset truly is."""
         scores = self.draw(self.rng, len(rows)) + self.offset[rows] - effect
+        self.move(rows)
+        return scores
+
+    def screen(self, effect: float = 0.0) -> Floats:
+        """A screening run on every night, from a stream of its own: so all policies meet the same candidates."""
+        scores = self.draw(self.screens, self.count) + self.offset - effect
+        self.move(np.arange(self.count))
+        return scores
+
+    def move(self, rows: Ints) -> None:
+        """Let the machine drift by one run."""
         if self.drift.per_run or self.drift.walk:
             self.offset[rows] += self.drift.per_run + self.drift.walk * self.rng.standard_normal(len(rows))
-        return scores
 
     def run_incumbent(self, rows: Ints) -> Floats:
         """A fresh run of the incumbent, remembered."""
+        where = self.offset[rows]
         scores = self.run(rows)
         self.reference[rows, self.referenced[rows] % REFERENCE_RUNS] = scores
         self.referenced[rows] += 1
-        self.incumbent[rows] += _moments(scores)
+        self.incumbent[rows] += _moments(scores, where)
         return scores
 
     def run_candidate(self, rows: Ints, effect: float) -> Floats:
         """A fresh run of the candidate."""
+        where = self.offset[rows]
         scores = self.run(rows, effect)
-        self.candidate[rows] += _moments(scores)
+        self.candidate[rows] += _moments(scores, where)
         return scores
 
     def calibrate(self, rows: Ints, runs: int) -> None:
@@ -97,11 +111,22 @@ class Nights:
         for _ in range(runs):
             self.run_incumbent(rows)
 
-    def settle(self) -> None:
-        """The experiment is over: the candidate's fresh runs stay in the pooled noise."""
-        self.squares += _within(self.candidate)
-        self.df += _free(self.candidate)
+    def settle(self, kept: Flags, fresh: Floats) -> None:
+        """The experiment is over: where it was kept the candidate leads, and all fresh runs stay in the pooled noise.
+
+        fresh: [nights, up to REFERENCE_RUNS] the candidate's fresh scores, in order.
+        """
+        closed = np.where(kept[:, None], self.incumbent, self.candidate)
+        self.squares += _within(closed)
+        self.df += _free(closed)
+        self.incumbent[kept] = self.candidate[kept]
+        self.reference[kept, : fresh.shape[1]] = np.nan_to_num(fresh[kept])
+        self.referenced[kept] = self.candidate[kept, 0].astype(np.int64)
         self.candidate[:] = 0
+
+    def bias(self) -> Floats:
+        """By how much the incumbent's estimate, the mean of its fresh runs, is too good; every night's candidates were null."""
+        return (self.incumbent[:, 3] - self.incumbent[:, 1]) / self.incumbent[:, 0]
 
     def reference_mean(self) -> tuple[Floats, Floats]:
         """Mean and number of the reference runs of every night."""
@@ -118,8 +143,8 @@ class Nights:
         return np.sqrt(squares / df), np.minimum(df, _MAX_DF)
 
 
-def _moments(scores: Floats) -> Floats:
-    return np.stack([np.ones_like(scores), scores, scores**2], axis=1)
+def _moments(scores: Floats, where: Floats) -> Floats:
+    return np.stack([np.ones_like(scores), scores, scores**2, where], axis=1)
 
 
 def _within(group: Floats) -> Floats:
@@ -149,7 +174,7 @@ def critical(upper: float, known: bool) -> Floats:
 class Outcome:
     """What a policy decided about one candidate on every night."""
 
-    kept: npt.NDArray[np.bool_]
+    kept: Flags
     extra: Ints
     """Fresh runs, the candidate's and the incumbent's."""
     lead: Floats
@@ -175,7 +200,7 @@ def decide(nights: Nights, rule: Rule, effect: float = 0.0) -> Outcome:
     known_sum = known * known_n
     beside_sum = np.zeros(n)
     sd, _ = nights.noise(rows)
-    lead = known - nights.run(rows, effect)
+    lead = known - nights.screen(effect)
     rows = rows[(lead > 0) & (lead >= rule.screen * sd)]
     for k in range(rule.max_pairs):
         if not len(rows):
@@ -199,5 +224,57 @@ def decide(nights: Nights, rule: Rule, effect: float = 0.0) -> Outcome:
         out.lead[rows] = lead
         out.reach[rows] = critical(0.025, nights.known)[df] * error
         rows = rows[~keep & (lead >= rule.futility[k] * sd)]
-    nights.settle()
+    nights.settle(out.kept, out.fresh)
     return out
+
+
+@dataclass(kw_only=True)
+class SingleRun:
+    """Policies that believe one run: the incumbent is its own screening run. Their state is a score per night."""
+
+    nights: Nights
+    margin: float
+    """In sd of the calibration; 0 is keep-if-lower."""
+
+    def __post_init__(self) -> None:
+        mean, _ = self.nights.reference_mean()
+        self.best = self.nights.reference[:, 0].copy() if self.margin == 0 else mean
+        """Keep-if-lower measures its baseline once; a margin needs the calibration, whose mean it may use."""
+        squares, df = _within(self.nights.incumbent), _free(self.nights.incumbent)
+        self.sd = np.ones(self.nights.count) if self.nights.known else np.sqrt(squares / df)
+        self.truth = np.zeros(self.nights.count)
+
+    def decide(self, effect: float = 0.0, *, commit: bool = True) -> Flags:
+        """Keep or not, on one run each."""
+        nights = self.nights if commit else self.nights.copy()
+        where = nights.offset.copy()
+        score = nights.screen(effect)
+        kept = score < self.best - self.margin * self.sd
+        if commit:
+            self.best = np.where(kept, score, self.best)
+            self.truth = np.where(kept, where, self.truth)
+        return kept
+
+    def bias(self) -> Floats:
+        """By how much the score of the incumbent is too good."""
+        return self.truth - self.best
+
+
+def three_fresh(nights: Nights, effect: float = 0.0) -> Outcome:
+    """Screen at 1 sd, then three fresh runs of the candidate against the reference, kept at p < 0.01."""
+    n = nights.count
+    rows = np.arange(n)
+    known, known_n = nights.reference_mean()
+    sd, _ = nights.noise(rows)
+    rows = rows[known - nights.screen(effect) >= sd]
+    fresh = np.full((n, 3), np.nan)
+    for k in range(3):
+        fresh[rows, k] = nights.run_candidate(rows, effect)
+    sd, df = nights.noise(rows)
+    lead, error = known[rows] - fresh[rows].mean(axis=1), sd * np.sqrt(1 / 3 + 1 / known_n[rows])
+    kept = np.zeros(n, dtype=bool)
+    kept[rows] = lead >= critical(0.01, nights.known)[df] * error
+    extra, leads, reach = np.zeros(n, dtype=np.int64), np.zeros(n), np.zeros(n)
+    extra[rows], leads[rows], reach[rows] = 3, lead, critical(0.025, nights.known)[df] * error
+    nights.settle(kept, fresh)
+    return Outcome(kept=kept, extra=extra, lead=leads, reach=reach, fresh=fresh)
