@@ -1,12 +1,14 @@
 """A model as data: `graph.json`, the flat list of operations behind `tokens int64 [B, T] → logits [B, T, V]`, and its named weights.
 
-The graph is found by the tracer that `torch.export` rests on (`make_fx` over fake tensors, under `no_grad`) and not by `torch.export` itself: that one
-keeps autocast regions as nested programs, and decomposing those fails for einsum under autocast (torch 2.13); one trace below autocast and autograd also costs half
-the time. What is traced are the very operations that eager mode runs, casts included, so the graph equals the model bit for bit on the device it was traced on.
-Mutations are functionalized away. Attention (and GRU/LSTM outside of autocast) stays one operation, so that the evaluator's device picks its own kernel.
+The graph is found by the tracer that `torch.export` rests on (`make_fx` over fake tensors, under `no_grad`) and not by `torch.export` itself: that
+keeps autocast regions as nested programs, and decomposing those fails for einsum under autocast (torch 2.13); one trace below autocast and autograd
+also costs half the time. What is traced are the very operations that eager mode runs, casts included, so the graph equals the model bit for bit on
+the device it was traced on. Mutations are functionalized away. Attention, recurrent cells and group norm stay one operation each, so that the
+evaluator's device picks its own kernel.
 
-Devices are left out: the evaluator places every tensor on its own. Whatever cannot be said in the format (data-dependent branches, custom kernels, random numbers)
-raises `GraphError` with what to do instead. This module only describes; what is *allowed* is decided by `checks/artifact.py` on the host, which trusts nothing of it.
+Devices are left out: the evaluator places every tensor on its own. Whatever cannot be said in the format (branches on values, custom kernels)
+raises `GraphError` with what to do instead. This module only describes; what is *allowed* is decided by `checks/artifact.py` on the host, which
+trusts nothing of it.
 
 Format of graph.json (version 1)::
 
@@ -15,9 +17,9 @@ Format of graph.json (version 1)::
      "nodes": [{"op": "aten.mm.default", "args": [{"node": 3}, {"weight": 0}], "kwargs": {}}, …],
      "output": {"node": 57}}
 
-An argument is a literal (int, finite float, bool, null, string), a list of arguments, or an object with one tag: `{"input": "tokens"}`, `{"weight": j}`, `{"node": i}`,
-`{"node": i, "item": k}` (k-th result of an operation with several), `{"float": "inf" | "-inf"}`, `{"dtype": "bfloat16"}`, `{"layout": "strided"}`,
-`{"memory_format": "contiguous_format"}`.
+An argument is a literal (int, finite float, bool, null, string), a list of arguments, or an object with one tag: `{"input": "tokens"}`,
+`{"weight": j}`, `{"node": i}`, `{"node": i, "item": k}` (k-th result of an operation with several), `{"float": "inf" | "-inf"}`,
+`{"dtype": "bfloat16"}`, `{"memory_format": "contiguous_format"}`.
 """
 
 import contextlib
@@ -59,7 +61,14 @@ _IDENTITIES = {
     "aten.lift_fresh_copy.default",
     "aten._to_copy.default",
 }
-_KEPT = torch.library.Library("appliance", "FRAGMENT")  # noqa: TOR901 -- lives as long as the process
+_EMPTY = {
+    "aten.empty.memory_format": "aten.zeros.default",
+    "aten.empty_like.default": "aten.zeros_like.default",
+    "aten.new_empty.default": "aten.new_zeros.default",
+}
+"""Uninitialised memory is written before it is read by whoever means well: zeros then do as well."""
+_UNSAID = {"device", "pin_memory", "layout"}
+_KEPT = torch.library.Library("appliance", "FRAGMENT")
 _KEPT_NAMES: dict[str, str] = {}
 
 
@@ -92,8 +101,8 @@ class GraphInfo:
 def export(model: nn.Module, tokens: torch.Tensor | tuple[int, int], out_dir: Path, *, autocast: torch.dtype | None = None) -> GraphInfo:
     """Write `graph.json` of `model` at one fixed shape into `out_dir`.
 
-    `tokens` is an example int64 [B, T] on the model's device, or only its shape. The model is traced in eval mode and left in the mode it was in. With `autocast` the
-    trace happens inside `torch.autocast` of that dtype: the way to export a model whose training loop, not its forward, opens the autocast region.
+    `tokens` is an example int64 [B, T] on the model's device, or only its shape. The model is traced in eval mode and left in the mode it was in.
+    With `autocast` the trace happens inside `torch.autocast` of that dtype: for a model whose training loop, not its forward, opens the region.
 
     Raises:
         GraphError: the model cannot be written as such a graph.
@@ -128,9 +137,8 @@ def save_weights(model: nn.Module | Mapping[str, torch.Tensor], info: GraphInfo,
                 f"weight {weight.name} of the graph is not in the model: the model that is finished must be the one that was started"
             )
         if tuple(tensor.shape) != weight.shape or _dtype_name(tensor.dtype) != weight.dtype:
-            raise GraphError(
-                f"weight {weight.name} is {list(tensor.shape)} {_dtype_name(tensor.dtype)}, but the graph says {list(weight.shape)} {weight.dtype}"
-            )
+            found = f"{list(tensor.shape)} {_dtype_name(tensor.dtype)}"
+            raise GraphError(f"weight {weight.name} is {found}, but the graph says {list(weight.shape)} {weight.dtype}")
         tensors[weight.name] = tensor.detach()
     header: dict[str, Any] = {}
     offset = 0
@@ -146,7 +154,7 @@ def save_weights(model: nn.Module | Mapping[str, torch.Tensor], info: GraphInfo,
 
 
 def warm() -> None:
-    """Load what the first trace loads (about two seconds), so that the next `export` is quick: for the time before the clock of start-up runs."""
+    """Load what the first trace loads (about two seconds), so that the next `export` is quick: for before the clock runs."""
 
     class Tiny(nn.Module):
         def __init__(self) -> None:
@@ -191,8 +199,8 @@ def _trace(model: nn.Module, tokens: torch.Tensor, state: Mapping[str, torch.Ten
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GraphError(
-            f"the model cannot be traced at a fixed shape ({type(error).__name__}: {first[:300]}); branches on tensor values, .item(), flex_attention and "
-            "custom kernels need an export_model() that does the same in plain operations"
+            f"the model cannot be traced at a fixed shape ({type(error).__name__}: {first[:300]}); branches on tensor values, .item(), "
+            "flex_attention and custom kernels need an export_model() that does the same in plain operations"
         ) from error
     finally:
         model.train(training)
@@ -240,7 +248,10 @@ def _describe(traced: torch.fx.GraphModule, tokens: torch.Tensor, state: Mapping
                 references[node] = {**references[source], "item": int(item)}
                 continue
             name = _operation_name(node)
-            kwargs = {key: value for key, value in node.kwargs.items() if key not in ("device", "pin_memory")}
+            kwargs = {key: value for key, value in node.kwargs.items() if key not in _UNSAID and value is not None}
+            if name in _EMPTY:
+                name = _EMPTY[name]
+                kwargs.pop("memory_format", None)
             if name in _IDENTITIES and len(node.args) == 1 and not kwargs:
                 references[node] = references[node.args[0]]
                 continue
@@ -321,35 +332,48 @@ def _keep(operation: torch._ops.OpOverload, name: str) -> Callable[..., Any]:
 
 
 _attention = _keep(torch.ops.aten.scaled_dot_product_attention.default, "scaled_dot_product_attention")
-_gru = _keep(torch.ops.aten.gru.input, "gru")
-_lstm = _keep(torch.ops.aten.lstm.input, "lstm")
+_group_norm = _keep(torch.ops.aten.group_norm.default, "group_norm")
+_recurrent = {
+    torch.gru: _keep(torch.ops.aten.gru.input, "gru"),
+    torch.lstm: _keep(torch.ops.aten.lstm.input, "lstm"),
+    torch.gru_cell: _keep(torch.ops.aten.gru_cell.default, "gru_cell"),
+    torch.lstm_cell: _keep(torch.ops.aten.lstm_cell.default, "lstm_cell"),
+}
 
 
 class _KeepWhole(TorchFunctionMode):
-    """Routes attention, GRU and LSTM to their opaque twins, with the casts that autocast would have applied."""
+    """Routes operations to their opaque twins, with the casts that autocast would have applied.
+
+    Recurrent cells under autocast on a CPU are left to the tracer, which unrolls them: autocast there casts inside of the cell.
+    """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if function is nn.functional.scaled_dot_product_attention:
-            query = args[0] if args else kwargs["query"]
-            kind = query.device.type
-            if torch.is_autocast_enabled(kind):
-                lower = torch.get_autocast_dtype(kind)
-                args = tuple(_lowered(value, lower) for value in args)
-                kwargs = {key: _lowered(value, lower) for key, value in kwargs.items()}
+            args, kwargs = _autocast(args, kwargs)
             return _attention(*args, **kwargs)
-        if (
-            function in (torch.gru, torch.lstm)
-            and isinstance(args[1], (torch.Tensor, list, tuple))
-            and not torch.is_autocast_enabled(args[0].device.type)
-        ):
-            padded = not isinstance(args[3], (list, tuple))  # the packed form passes batch sizes second
-            if padded:
-                return _gru(*args, **kwargs) if function is torch.gru else _lstm(*args, **kwargs)
+        if function is torch.group_norm:
+            return _group_norm(*args, **kwargs)
+        if function in _recurrent and not isinstance(args[-1 if len(args) < 4 else 3], (list, tuple)):  # not the form for packed sequences
+            kind = args[0].device.type
+            if not torch.is_autocast_enabled(kind) or kind == "cuda":
+                args, kwargs = _autocast(args, kwargs)
+                return _recurrent[function](*args, **kwargs)
         return function(*args, **kwargs)
 
 
+def _autocast(args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Arguments as autocast to its lower precision would pass them on; as they are where it is off."""
+    kind = (args[0] if args else kwargs["query"]).device.type
+    if not torch.is_autocast_enabled(kind):
+        return args, kwargs
+    lower = torch.get_autocast_dtype(kind)
+    return _lowered(args, lower), {key: _lowered(value, lower) for key, value in kwargs.items()}
+
+
 def _lowered(value: Any, dtype: torch.dtype) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_lowered(item, dtype) for item in value)
     return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
