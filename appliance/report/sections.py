@@ -1,0 +1,224 @@
+"""The quieter sections: how to use it, attribution, integrity, environment, cost and energy. Lists of (label, text) for the templates."""
+
+import shlex
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.report import numbers
+from appliance.report.facts import Facts
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What to run."""
+
+    commands: list[tuple[str, str]]
+    """(what it does, the command)."""
+    note: str = ""
+
+
+def use(facts: Facts) -> Use:
+    """To use the result, to reproduce it, to run the night again."""
+    night = f"nights/{facts.plan.night_id}"
+    commands = []
+    if facts.winner is not None and not facts.plan.imported:
+        files = " ".join(shlex.quote(f"{night}/winner/{name}") for name in facts.plan.task.asset.files)
+        commands = [
+            ("Use it: the winner's own files", f"cp {files} ."),
+            ("Start the next night from it", f"appliance overnight --from {shlex.quote(night)}"),
+            ("Hand it to someone, who runs it again", f"appliance bundle {shlex.quote(night)}"),
+        ]
+    if facts.plan.command:
+        commands.append(("Repeat this night", shlex.join(facts.plan.command)))
+    note = ""
+    if facts.plan.imported:
+        note = "Imported: there is no asset of this night to run."
+    elif facts.winner is None:
+        note = "There is no winner to use."
+    return Use(commands, note)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One change of the winner."""
+
+    change: str
+    experiment: int | None
+    effect: str
+    span: str
+    share: str
+    carries: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The section; `measured` tells removal in turn from the chain of verdicts."""
+
+    measured: bool
+    parts: list[Part] = field(default_factory=list)
+
+
+def attribution(facts: Facts) -> Attribution:
+    """Each change removed in turn where that was run; else the steps as they were judged, which is not the same and is said."""
+    parts = [_removed(facts, row) for row in facts.state.attribution]
+    if parts:
+        return Attribution(True, parts)
+    chain = []
+    for e in facts.lineage:
+        effect, span = numbers.with_interval(e.difference, e.interval_low, e.interval_high)
+        chain.append(Part(e.hypothesis[:200], e.experiment, effect, span, "", ""))
+    return Attribution(False, chain)
+
+
+def _removed(facts: Facts, row: dict[str, Any]) -> Part:
+    value, low, high = (row.get(k) if isinstance(row.get(k), int | float) else None for k in ("loss", "interval_low", "interval_high"))
+    effect, span = numbers.with_interval(value, low, high)
+    share = row.get("share")
+    change = str(row.get("change") or row.get("hypothesis") or "")
+    number = row.get("experiment")
+    if not isinstance(number, int) and change.isdigit():
+        number = int(change)
+    if isinstance(number, int) and number in facts.by_number and (not change or change.isdigit()):
+        change = facts.by_number[number].hypothesis
+    carries = row.get("carries")
+    said = {True: "carries gain", False: "came along"}.get(carries, "") if isinstance(carries, bool) else ""
+    return Part(
+        change[:200], number if isinstance(number, int) else None, effect, span,
+        numbers.percent(share) if isinstance(share, int | float) and not isinstance(share, bool) else "", said,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One line of integrity that a reader should see."""
+
+    experiment: int
+    run: int
+    what: str
+
+
+def integrity(facts: Facts) -> tuple[Pairs, list[Concern]]:
+    """Counts, and each rejected or suspicious run by number."""
+    invalid = Counter(
+        str(r.reason or "no reason given").replace("_", " ").removeprefix("disturbed ") for r in facts.runs if r.status == "invalid"
+    )
+    failed = Counter(str(r.reason or "no reason given").replace("_", " ") for r in facts.runs if r.status == "failed")
+    false = facts.state.expected_false_keeps
+    kept = facts.verdicts["kept"] + facts.verdicts["kept_simpler"]
+    isolation = {"docker": "every run in a disposable container without network", "none": "none: runs were plain processes on the host"}
+    pairs = [
+        ("Expected false keeps", (f"{numbers.significant(false, 2)} of {kept} kept, by the rule's own error rate") if false is not None else "unknown"),
+        ("Noise of one run", f"sd {numbers.significant(facts.noise[0], 2)} {facts.metric.unit} ({facts.noise[1]} degrees of freedom)" if facts.noise
+         else "unknown"),
+        ("Rejected", numbers.plural(facts.statuses["rejected"], "run")),
+        ("Suspicious", numbers.plural(sum(bool(r.suspicious) for r in facts.runs), "run")),
+        ("Invalid: the machine was disturbed", _counted(facts.statuses["invalid"], invalid)),
+        ("Failed", _counted(facts.statuses["failed"], failed)),
+        ("Interrupted", numbers.plural(facts.statuses["interrupted"], "run")),
+        ("Isolation", isolation[facts.plan.isolation] if not facts.plan.imported else "unknown: imported"),
+        ("Test split used before", numbers.plural(facts.plan.test_split_uses, "night") + (" on this machine" if facts.plan.test_split_uses else "")),
+    ]
+    if facts.state.cuts:
+        pairs.append(("Interrupted and resumed", numbers.plural(len(facts.state.cuts), "time")))
+    if facts.plan.parent_night:
+        pairs.append(("Continues", facts.plan.parent_night))
+    concerns = [
+        Concern(r.experiment, r.run, "; ".join([*( [f"rejected: {str(r.reason).replace('_', ' ')}" + (f", {r.detail[:200]}" if r.detail else "")]
+                                               if r.status == "rejected" else []), *(f"suspicious: {s}" for s in r.suspicious)]))
+        for r in facts.runs if r.status == "rejected" or r.suspicious
+    ]
+    return pairs, concerns[:60]
+
+
+def _counted(total: int, causes: Counter[str]) -> str:
+    if not total:
+        return "0 runs"
+    return f"{numbers.plural(total, 'run')}: " + ", ".join(
+        f"{cause} {count}" for cause, count in sorted(causes.items(), key=lambda p: (-p[1], p[0]))
+    )
+
+
+def environment(facts: Facts) -> Pairs:
+    """What the numbers were made with."""
+    plan, device = facts.plan, facts.plan.device
+    run = next((r for r in facts.runs if r.torch), None)
+    pairs = [
+        ("Device", device.name), ("Kind", device.kind + (f", compute capability {device.compute_capability}" if device.compute_capability else "")),
+        ("Cores", str(device.cores or "")), ("Memory", numbers.scaled(device.memory_total_bytes, "B") if device.memory_total_bytes else ""),
+        ("Driver", device.driver or ""), ("CUDA", device.cuda or ""), ("Power limit", f"{device.power_limit_w:.0f} W" if device.power_limit_w else ""),
+        ("Task", f"{plan.task.name} {plan.task.version}, preset {plan.preset_name}"), ("Data", plan.preset.dataset),
+        ("Budget of one run", numbers.duration(plan.preset.budget_s)), ("Agent", plan.agent), ("Seed", str(plan.seed)),
+        ("Runtime in the image", run.torch or "" if run else ""), *((name, version) for name, version in sorted(plan.versions.items())),
+        ("Task sha256", plan.task_sha256), ("Image", plan.image_digest or "none"), ("Data sha256", plan.data_sha256 or "unknown"),
+        ("Profile sha256", plan.profile.sha256), ("Reference sha256", plan.reference_sha256),
+        ("Winner sha256", facts.winner.asset_sha256 if facts.winner else ""), ("Started", numbers.minute(plan.started_at)),
+        ("Ended", numbers.minute(facts.state.ended_at) if facts.state.ended_at else "not yet"), ("Ended because", facts.state.ended_why or ""),
+    ]
+    return [(label, text) for label, text in pairs if text]
+
+
+def cost(facts: Facts) -> Pairs:
+    """Energy and money; what nobody measured is unknown, and a sum over a part says over which."""
+    joules = [r.telemetry.energy_j for r in facts.runs if r.telemetry.energy_j is not None]
+    watts = [r.telemetry.power_w_mean for r in facts.runs if r.telemetry.power_w_mean is not None]
+    dollars = [e.cost_usd for e in facts.experiments if e.cost_usd is not None]
+    tokens_in = [e.tokens_in for e in facts.experiments if e.tokens_in is not None]
+    tokens_out = [e.tokens_out for e in facts.experiments if e.tokens_out is not None]
+    cached = [e.tokens_cached for e in facts.experiments if e.tokens_cached is not None]
+    pairs = [
+        (
+            "Energy of the device",
+            _over(f"{numbers.significant(sum(joules) / 3.6e6)} kWh", len(joules), len(facts.runs), "run") if joules else "unknown",
+        )
+    ]
+    if watts:
+        pairs.append(("Mean power while running", f"{statistics.fmean(watts):.0f} W"))
+    if tokens_in or tokens_out:
+        said = f"{numbers.fixed(sum(tokens_in), 0)} in, {numbers.fixed(sum(tokens_out), 0)} out"
+        pairs.append(("Tokens of the agent", said + (f", {numbers.fixed(sum(cached), 0)} from its cache" if cached else "")))
+    free = facts.plan.agent in {"search", "replay"} and not dollars
+    pairs.append(("Cost of the agent", _over(f"US$ {sum(dollars):.2f}", len(dollars), len(facts.experiments), "experiment") if dollars
+                  else "none: this agent calls no model" if free else "unknown"))
+    return pairs
+
+
+def _over(text: str, known: int, all_of: int, what: str) -> str:
+    return text if known == all_of else f"{text}, known for {known} of {numbers.plural(all_of, what)}"
+
+
+def profile(facts: Facts) -> tuple[Pairs, list[dict[str, str]]]:
+    """Rates with their sources, and the attention backends that were tried."""
+    p = facts.plan.profile
+    sheet = p.datasheet.values if p.datasheet else {}
+    m = p.measurement
+
+    def beside(value: float | None, key: str, unit: str) -> str:
+        said = sheet.get(key)
+        if said is None or said.value is None or not value:
+            return numbers.scaled(value, unit)
+        return f"{numbers.scaled(value, unit)}, {numbers.percent(value / said.value)} of the datasheet's {numbers.scaled(said.value, unit)}"
+
+    pairs = [("Peak for efficiency", beside(p.peak_flops, "bf16_flops", "FLOP/s") + (f" ({p.peak_source})" if p.peak_source else "")),
+             ("Memory bandwidth", beside(p.bandwidth_bytes_per_s, "bandwidth_bytes_per_s", "B/s")),
+             ("Usable memory", numbers.scaled(p.usable_memory_bytes, "B"))]
+    if m:
+        pairs += [
+            (f"Matrix products, {r.dtype}", numbers.scaled(r.flops, "FLOP/s")
+             + (f", sustained {numbers.scaled(r.sustained_flops, 'FLOP/s')}" if r.sustained_flops else "")) for r in m.matrix
+        ]
+        pairs += [("Launch overhead", numbers.scaled(m.launch_overhead_s, "s") if m.launch_overhead_s is None or m.launch_overhead_s >= 1
+                   else f"{m.launch_overhead_s * 1e6:.1f} µs"), ("Container start-up", numbers.duration(m.container_startup_s)),
+                  ("Measured", f"{numbers.day(m.measured_at)}, {m.mode}, benchmark {m.benchmark_version}"
+                   + (", while the device was shared" if m.shared_device else ""))]
+    pairs += [("Note", note) for note in p.notes]
+    attention = [
+        {"backend": a.backend, "case": f"head {a.head_dim}, " + (f"window {a.window}" if a.window else "full"),
+         "result": "accepted" if a.accepted else f"rejected: {a.reason or 'no reason given'}"[:200],
+         "forward": f"{a.forward_s * 1e3:.2f}" if a.forward_s else numbers.UNKNOWN, "backward": f"{a.backward_s * 1e3:.2f}" if a.backward_s else numbers.UNKNOWN}
+        for a in (m.attention if m else [])
+    ]
+    return [(label, text) for label, text in pairs if text], attention[:40]
