@@ -16,11 +16,11 @@ INTERRUPTED = 130
 class _Appliance(click.Group):
     """A group that turns our errors into one line on stderr and the exit code of the contract."""
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         if not standalone_mode:
-            return super().main(args, *rest, standalone_mode=False, **extra)
+            return super().main(args, *rest, standalone_mode=False, **extra)  # type: ignore[misc]
         try:
-            result = super().main(args, *rest, standalone_mode=False, **extra)
+            result = super().main(args, *rest, standalone_mode=False, **extra)  # type: ignore[misc]
         except ApplianceError as error:
             click.echo(f"appliance: {error}", err=True)
             sys.exit(error.exit_code)
@@ -47,7 +47,7 @@ def main() -> None:
     appliance report          the page again, from the ledger
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 a prerequisite is missing, 130 interrupted.
-    """
+    """  # noqa: D301 - click wants the control character
 
 
 for module in (device, machine, task, night, pages, exchange):

@@ -5,10 +5,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance import data, sandbox, tasks
+from appliance import data, hardware, sandbox, tasks
 from appliance.errors import ApplianceError, UsageError
 from appliance.records import Device
 from appliance.workflows.execution import Corpus, task_view
+from appliance.workflows.place import SandboxKind, open_place
+from appliance.workflows.progress import Progress
 
 
 def corpus(loaded: tasks.LoadedTask, name: str, place: sandbox.Sandbox, device: Device, note: Callable[[str], None]) -> Corpus:
@@ -76,3 +78,15 @@ def _readable(folder: Path) -> None:
     """The sandbox's user is nobody."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def fetch_here(name: str, task: str, device: str | None, kind: SandboxKind, progress: Progress) -> Corpus:
+    """`corpus` for this machine, from names alone."""
+    loaded = tasks.load(task)
+    loaded.dataset(name)
+    chosen = hardware.choose(hardware.detect(), device)
+    place, _ = open_place(kind, chosen, progress)
+    progress.phase("data", name)
+    prepared = corpus(loaded, name, place, chosen, progress.note)
+    progress.phase("end")
+    return prepared

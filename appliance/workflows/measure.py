@@ -9,6 +9,8 @@ from pathlib import Path
 from appliance import hardware, paths, profiles, sandbox
 from appliance.errors import ApplianceError
 from appliance.records import ArtifactFile, Device, Limits, Profile
+from appliance.workflows.place import SandboxKind, open_place
+from appliance.workflows.progress import Progress
 
 _MEASUREMENT = ArtifactFile(name="measurement.json", at="end", max_bytes=16 << 20)
 _TIMEOUT_S = {"quick": 300.0, "full": 1800.0}
@@ -66,3 +68,14 @@ def measure(device: Device, place: sandbox.Sandbox, environment: dict[str, str |
             raise ApplianceError(f"the probe could not measure {device.name}: {result.refused or lines[-1]}")
         raw = json.loads((out / "measurement.json").read_bytes())
     return profiles.store(profiles.from_probe(raw, device, environment))
+
+
+def measure_here(device: str | None, kind: SandboxKind, mode: str, progress: Progress) -> Path:
+    """`measure` for this machine, from names alone."""
+    chosen = hardware.choose(hardware.detect(), device)
+    place, versions = open_place(kind, chosen, progress)
+    progress.phase("profile", f"{mode} measurement of {chosen.name}")
+    environment = {**versions, "driver": chosen.driver, "image_digest": place.image_digest, "isolation": place.isolation}
+    path = measure(chosen, place, environment, mode, progress.note)
+    progress.phase("end")
+    return path

@@ -19,9 +19,10 @@ from appliance.workflows.clock import Clock
 from appliance.workflows.confirm import Confirm
 from appliance.workflows.execution import Execution, SandboxExecution
 from appliance.workflows.night import Search
+from appliance.workflows.place import SandboxKind
 from appliance.workflows.progress import Progress
 from appliance.workflows.runs import Runs
-from appliance.workflows.workplace import SandboxKind, Workplace, make_ready, nights_root
+from appliance.workflows.workplace import Workplace, make_ready, nights_root
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

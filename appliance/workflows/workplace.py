@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from appliance import hardware, paths, sandbox, tasks
 from appliance.errors import PrerequisiteError
@@ -10,9 +9,8 @@ from appliance.records import Device, Preset, Profile
 from appliance.workflows.corpora import corpus
 from appliance.workflows.execution import Corpus
 from appliance.workflows.measure import profile_of
+from appliance.workflows.place import SandboxKind, open_place
 from appliance.workflows.progress import Progress
-
-SandboxKind = Literal["docker", "process"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,21 +26,6 @@ class Workplace:
     first: Corpus
     second: Corpus | None
     versions: dict[str, str]
-
-
-def open_place(kind: SandboxKind, device: Device, progress: Progress) -> tuple[sandbox.Sandbox, dict[str, str]]:
-    """The sandbox, its image built where it is missing, and what runs inside.
-
-    Raises:
-        PrerequisiteError: no engine, no image, known escapes.
-    """
-    if kind == "process":
-        progress.note("sandbox process: runs are not isolated from this machine; every record says so")
-        return sandbox.open_sandbox("process"), sandbox.process_versions()
-    progress.phase("image")
-    image = sandbox.build_image(progress.note)
-    place = sandbox.open_sandbox("docker", image=image.tag, digest=image.digest)
-    return place, {name: value for name, value in {"torch": image.torch, "python": image.python}.items() if value is not None}
 
 
 def make_ready(

@@ -1,0 +1,5 @@
+"""What goes out to others and comes in from them."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

@@ -1,0 +1,26 @@
+"""Opening the sandbox that was asked for, its image built where it is missing."""
+
+from typing import Literal
+
+from appliance import sandbox
+from appliance.records import Device
+from appliance.workflows.progress import Progress
+
+SandboxKind = Literal["docker", "process"]
+
+
+def open_place(kind: SandboxKind, device: Device, progress: Progress) -> tuple[sandbox.Sandbox, dict[str, str]]:
+    """The sandbox, its image built where it is missing, and what runs inside.
+
+    Raises:
+        PrerequisiteError: no engine, no image, known escapes.
+    """
+    if kind == "process":
+        progress.note("sandbox process: runs are not isolated from this machine; every record says so")
+        return sandbox.open_sandbox("process"), {}
+    progress.phase("image")
+    from appliance.sandbox.image import ImageOptions, build  # the engine's client is not wanted where no engine is used
+
+    image = build(ImageOptions(), progress.note)
+    place = sandbox.open_sandbox("docker", image=image.tag, digest=image.digest)
+    return place, {name: value for name, value in {"torch": image.torch, "python": image.python}.items() if value is not None}

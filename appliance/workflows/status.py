@@ -1,0 +1,55 @@
+"""Looking at a running night from another terminal, and ending it."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from appliance import ledger
+from appliance.errors import UsageError
+
+_STOP_WAIT_S = 60.0
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """Where a night stands; reads only."""
+    night = ledger.read(folder)
+    holder = ledger.night_holder(folder)
+    kept = [e for e in night.experiments if e.incumbent == e.experiment]
+    return {
+        "night": night.plan.night_id,
+        "running": holder is not None,
+        "pid": holder.pid if holder else None,
+        "phase": night.state.phase,
+        "device": night.plan.device.name,
+        "hours": night.plan.hours,
+        "runs": len(night.runs),
+        "runs_invalid": sum(run.status == "invalid" for run in night.runs),
+        "experiments": len(night.experiments),
+        "kept": len(kept),
+        "incumbent": night.experiments[-1].incumbent if night.experiments else 0,
+        "last_verdict": f"{night.experiments[-1].experiment} {night.experiments[-1].verdict}" if night.experiments else None,
+        "ended_why": night.state.ended_why,
+        "folder": str(folder),
+    }
+
+
+def stop(folder: Path) -> str:
+    """Ask the process of a night to end, and wait for it.
+
+    Raises:
+        UsageError: nobody runs it.
+    """
+    holder = ledger.night_holder(folder)
+    if holder is None:
+        raise UsageError(f"night {folder.name} is not running")
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(holder.pid, signal.SIGTERM)
+    until = time.monotonic() + _STOP_WAIT_S
+    while time.monotonic() < until:
+        if ledger.night_holder(folder) is None:
+            return f"stopped; its page: {folder / 'report.html'}"
+        time.sleep(0.2)
+    return f"asked process {holder.pid} to end; it is still at it"
