@@ -10,12 +10,17 @@ __all__ = ["Box", "Check", "Folder", "Sandbox", "Spec", "execute", "open_sandbox
 
 
 def open_sandbox(
-    kind: Literal["docker", "process"], *, image: str | None = None, digest: str | None = None, runtime: str | None = None, python: Path | None = None
+    kind: Literal["docker", "process"],
+    *,
+    image: str | None = None,
+    digest: str | None = None,
+    runtime: str | None = None,
+    python: Path | None = None,
 ) -> Sandbox:
     """Connect to a kind of sandbox.
 
-    `docker` takes the image's tag or id, its digest for the record, and an engine runtime such as `runsc`. `process` takes the interpreter that
-    commands called `python3` get.
+    `docker` takes the image's tag or id, its digest for the record, and an engine runtime such as `runsc`. `process` takes the interpreter
+    that commands called `python3` get.
 
     Raises:
         PrerequisiteError: no engine answers, no permission, known escapes, image missing.

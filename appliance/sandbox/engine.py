@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import docker
 import docker.errors
 import requests
 
+import docker
 from appliance.errors import PrerequisiteError
 from appliance.paths import share
 from appliance.records import Device
@@ -68,9 +68,13 @@ def connect(timeout_s: float = CALL_TIMEOUT_S) -> Any:
             continue
         return client
     if denied:
-        raise PrerequisiteError(f"no permission for the container engine at {denied[0]}: run `sudo usermod -aG docker $USER` and log in again")
+        raise PrerequisiteError(
+            f"no permission for the container engine at {denied[0]}: run `sudo usermod -aG docker $USER` and log in again"
+        )
     where = tried[0] if tried else "any known socket"
-    raise PrerequisiteError(f"no container engine answers at {where}: run {share('docker') / 'engine.sh'} as root, or use --sandbox process")
+    raise PrerequisiteError(
+        f"no container engine answers at {where}: run {share('docker') / 'engine.sh'} as root, or use --sandbox process"
+    )
 
 
 def ensure(progress: Callable[[str], None]) -> Any:
@@ -95,7 +99,7 @@ def preflight(client: Any, device: Device | None = None) -> list[str]:
     """Refuse an engine from which code is known to break out; the returned sentences are warnings.
 
     Raises:
-        PrerequisiteError: runc or the GPU's container toolkit have a known escape, or the toolkit is missing; the message names the version.
+        PrerequisiteError: runc or the GPU's container toolkit have a known escape, or the toolkit is missing; the version is named.
     """
     version = client.version()
     warnings: list[str] = []
@@ -130,7 +134,8 @@ def check_runc(version: str, commit: str) -> None:
         return  # another runtime (crun), or an engine that does not tell
     if found < RUNC_FIXED:
         raise PrerequisiteError(
-            f"runc {version} lets a container break out (CVE-2024-21626): install runc 1.1.12 or newer, or the distribution's mended package (apt-get upgrade runc)"
+            f"runc {version} lets a container break out (CVE-2024-21626): install runc 1.1.12 or newer, "
+            "or the distribution's mended package (apt-get upgrade runc)"
         )
 
 
@@ -148,7 +153,7 @@ def check_toolkit(version: str | None) -> None:
     found = numbers(version)
     if found is None or found < TOOLKIT_FIXED:
         raise PrerequisiteError(
-            f"nvidia-container-toolkit {version} lets a container break out (CVE-2024-0132, CVE-2025-23266): install version 1.17.8 or newer"
+            f"nvidia-container-toolkit {version} lets a container break out (CVE-2024-0132, CVE-2025-23266): install 1.17.8 or newer"
         )
 
 
@@ -164,7 +169,7 @@ def _toolkit_version() -> str | None:
 def device_request(device: Device, info: Mapping[str, Any]) -> dict[str, Any] | None:
     """What to ask the engine for so that one GPU, by its UUID, is inside; None for a CPU.
 
-    The container device interface is used where the engine knows it and one of its folders describes this GPU; else the nvidia driver of the engine.
+    The container device interface is used where the engine knows it and one of its folders describes this GPU; else the engine's nvidia driver.
 
     Raises:
         PrerequisiteError: the GPU has no UUID.
@@ -181,7 +186,9 @@ def device_request(device: Device, info: Mapping[str, Any]) -> dict[str, Any] | 
 def _cdi_devices(info: Mapping[str, Any]) -> set[str]:
     """Names of the NVIDIA GPUs that the engine's CDI folders describe (or that it says it discovered)."""
     names = {
-        str(found.get("ID", "")).partition("=")[2] for found in info.get("DiscoveredDevices") or [] if str(found.get("ID", "")).startswith("nvidia.com/gpu=")
+        str(found.get("ID", "")).partition("=")[2]
+        for found in info.get("DiscoveredDevices") or []
+        if str(found.get("ID", "")).startswith("nvidia.com/gpu=")
     }
     for folder in info.get("CDISpecDirs") or []:
         for file in [*Path(folder).glob("*.json"), *Path(folder).glob("*.yaml")]:

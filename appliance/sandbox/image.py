@@ -1,5 +1,6 @@
 """The image in which everything of a night runs, named by the digest of what it was built from."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -35,7 +36,7 @@ FREE_BYTES = 5_000_000_000
 BUILD_SILENCE_S = 900
 
 
-class ImageOptions(Record, kw_only=True):
+class ImageOptions(Record, frozen=True, kw_only=True):
     """What a person may choose; part of the digest."""
 
     torch: str | None = None
@@ -43,12 +44,12 @@ class ImageOptions(Record, kw_only=True):
     package_index: str | None = None
     """Package index in place of pip's configured one."""
     base_image: str | None = None
-    """Image with Python 3.11 or newer; None: the official slim one where it can be pulled, else one made from the distribution's packages."""
+    """Image with Python 3.11 or newer; None: the official slim one where it can be pulled, else one made of the distribution's packages."""
     base_has_torch: bool = False
     """The base holds torch already (vendor images for arm64): it is used as it is."""
 
 
-class Image(Record, kw_only=True):
+class Image(Record, frozen=True, kw_only=True):
     """A built image."""
 
     digest: str
@@ -152,7 +153,9 @@ def _check_disk(client: Any) -> None:
         existing = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
         free = shutil.disk_usage(existing).free
         if free < FREE_BYTES:
-            raise PrerequisiteError(f"{free / 1e9:.1f} GB are free at {existing}, the image needs 5 GB: free some, e.g. with `docker system prune`")
+            raise PrerequisiteError(
+                f"{free / 1e9:.1f} GB are free at {existing}, the image needs 5 GB: free some, e.g. with `docker system prune`"
+            )
 
 
 def _local_tag() -> str:
@@ -203,7 +206,9 @@ def _probe(client: Any, base: Any, options: ImageOptions) -> tuple[str, str | No
     if options.base_has_torch:
         code += "; import importlib.metadata as m; print(m.version('torch'))"
     try:
-        answer = client.containers.run(base.id, ["python3", "-c", code], entrypoint="", remove=True, network_mode="none", use_config_proxy=False)
+        answer = client.containers.run(
+            base.id, ["python3", "-c", code], entrypoint="", remove=True, network_mode="none", use_config_proxy=False
+        )
     except (docker.errors.ContainerError, docker.errors.APIError) as error:
         what = "torch" if options.base_has_torch and "PackageNotFound" in str(error) else "python3"
         raise PrerequisiteError(f"the base image has no {what}: name another with --base-image") from error
@@ -213,7 +218,9 @@ def _probe(client: Any, base: Any, options: ImageOptions) -> tuple[str, str | No
     return lines[0], lines[1] if len(lines) > 1 else None
 
 
-def _build(client: Any, image: Image, key: str, dockerfile: bytes, requirements: str, wheels: Path, progress: Callable[[str], None]) -> None:
+def _build(
+    client: Any, image: Image, key: str, dockerfile: bytes, requirements: str, wheels: Path, progress: Callable[[str], None]
+) -> None:
     arguments = {"BASE_IMAGE": image.base, "VENV_OPTIONS": "--system-site-packages" if image.options.base_has_torch else ""}
     labels = {"overnight-appliance": "1", KEY_LABEL: key, LABEL: msgspec.json.encode(image).decode()}
     last = ""
@@ -269,8 +276,6 @@ def _padding(size: int) -> bytes:
 
 def _one_line(error: object) -> str:
     explanation = getattr(error, "explanation", None) or str(error)
-    try:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         explanation = json.loads(explanation)["message"]
-    except (ValueError, KeyError, TypeError):
-        pass
     return " ".join(str(explanation).split())[:300]

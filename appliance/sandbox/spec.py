@@ -24,7 +24,7 @@ class Spec:
     folders: Mapping[Folder, Path]
     """Folder → host folder, mounted read-only. In the docker sandbox others must be able to read it."""
     device: Device
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     seed: int = 0
     budget_s: float = 0.0
     """The most that can be granted after the mark; handed in as APPLIANCE_BUDGET_S."""
@@ -65,8 +65,8 @@ class Box(Protocol):
     def run(self, collect: Path, check: Check | None = None) -> ExecResult:
         """Follow the protocol to its end and remove the box.
 
-        Files `at = "mark"` are copied to `collect` while everything inside is frozen, then `check` is asked; files `at = "end"` after `done`.
-        What came out is in the result; a program that failed is a value.
+        Files `at = "mark"` are copied to `collect` while everything inside is frozen, then `check` is asked; files `at = "end"` after
+        `done`. What came out is in the result; a program that failed is a value.
 
         Raises:
             SandboxError: the engine failed, not the program.

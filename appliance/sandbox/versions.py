@@ -3,7 +3,7 @@
 import re
 
 FIXED_RUNC_PACKAGES = (
-    # CVE-2024-21626, by the distributions' notices DSA-5615-1, DLA-3735-1, USN-6619-1. Debian 12's was also read in the package's changelog.
+    # CVE-2024-21626, by the distributions' notices DSA-5615-1, DLA-3735-1, USN-6619-1. Debian 12's is also in the package's changelog.
     (re.compile(r"\+deb12u"), "1.1.5+ds1-1+deb12u1"),
     (re.compile(r"\+deb11u"), "1.0.0~rc93+ds1-5+deb11u3"),
     (re.compile(r"~22\.04"), "1.1.7-0ubuntu1~22.04.2"),

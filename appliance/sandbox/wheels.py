@@ -21,7 +21,14 @@ LOCK = "wheels.json"
 
 PLATFORMS = {
     "amd64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "linux_x86_64"),
-    "arm64": ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64", "linux_aarch64"),
+    "arm64": (
+        "manylinux_2_34_aarch64",
+        "manylinux_2_28_aarch64",
+        "manylinux_2_27_aarch64",
+        "manylinux_2_17_aarch64",
+        "manylinux2014_aarch64",
+        "linux_aarch64",
+    ),
 }
 
 
@@ -35,10 +42,12 @@ def locked(name: str) -> Iterator[Path]:
         yield folder
 
 
-def wheelhouse(requirements: str, *, python: str, architecture: str, index: str | None, progress: Callable[[str], None]) -> tuple[Path, dict[str, str]]:
+def wheelhouse(
+    requirements: str, *, python: str, architecture: str, index: str | None, progress: Callable[[str], None]
+) -> tuple[Path, dict[str, str]]:
     """Folder with a wheel for each requirement and all it needs, and its lock (wheel → sha256).
 
-    `python` is the image's version, `3.11`; `architecture` the engine's, `amd64`. pip uses its own configuration; `index` replaces its package index.
+    `python` is the image's version, `3.11`; `architecture` the engine's, `amd64`. pip uses its own configuration; `index` replaces its index.
 
     Raises:
         ApplianceError: pip found no such wheel or no network; the message is pip's last line.
@@ -63,7 +72,17 @@ def wheelhouse(requirements: str, *, python: str, architecture: str, index: str 
 
 
 def _download(requirements: str, folder: Path, python: str, architecture: str, index: str | None) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--dest", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--only-binary=:all:",
+        "--dest",
+        str(folder),
+    ]
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "")
     if (python, architecture) != (here, machine):
