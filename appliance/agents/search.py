@@ -1,8 +1,8 @@
 """The built-in researcher: needs no key and no network, only the task's constants and its `[estimate]`.
 
-It opens with *sizing*: configurations drawn from the ranges are costed by the task's estimate, and a ladder is tried that reaches two, four,
-eight … times the baseline's progress in the budget, each rung the largest configuration that still reaches it. That is the
-step a person takes first on new hardware, and it needs a handful of runs. What leads after that is refined by Optuna's TPE, asked for a
+It opens with *sizing*: configurations drawn from the ranges are costed by the task's estimate, and a ladder is tried that reaches two,
+four, eight … times the baseline's progress in the budget, each rung the largest configuration that still reaches it. That is the step a
+person takes first on new hardware, and it needs a handful of runs. What leads after that is refined by Optuna's TPE, asked for a
 few constants at a time around the incumbent; which constants those are is drawn by how often changing them has paid so far.
 """
 

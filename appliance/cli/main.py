@@ -1,7 +1,6 @@
 """The `appliance` command: its group, its version, and the one place where errors become messages and exit codes."""
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -16,11 +15,11 @@ INTERRUPTED = 130
 class _Appliance(click.Group):
     """A group that turns our errors into one line on stderr and the exit code of the contract."""
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
+    def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         if not standalone_mode:
-            return super().main(args, *rest, standalone_mode=False, **extra)  # type: ignore[misc]
+            return super().main(*arguments, standalone_mode=False, **extra)  # type: ignore[call-overload]
         try:
-            result = super().main(args, *rest, standalone_mode=False, **extra)  # type: ignore[misc]
+            result = super().main(*arguments, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except ApplianceError as error:
             click.echo(f"appliance: {error}", err=True)
             sys.exit(error.exit_code)

@@ -139,7 +139,7 @@ def _tail(lead: float, error: float, df: int) -> float:
 
 
 def _could_be_simpler(look: _Look, metric: Metric, rule: Rule, simpler: bool | None) -> bool:
-    """Whether a smaller candidate may still be shown not worse: an equal one would be by the last pair, and this one is within the margin."""
+    """Whether a smaller candidate may still be shown not worse: an equal one would be by the last pair; this one is within the margin."""
     if not simpler or look.lead < -metric.smallest_effect:
         return False
     last = look.noise.sd * math.sqrt(2 / rule.max_pairs)

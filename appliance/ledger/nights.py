@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import sqlite3
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import msgspec
 
 from appliance.errors import ApplianceError, UsageError
 from appliance.ledger import rows
-from appliance.ledger.assets import load_asset
+from appliance.ledger.assets import load_asset, store_asset
 from appliance.ledger.book import Ledger
 from appliance.ledger.columns import refuse_newer
-from appliance.ledger.disk import Disk, remove_temporaries, sync_folder, temporary_name, write_file
+from appliance.ledger.disk import TEMPORARY, Disk, sync_folder, temporary_name, write_file
 from appliance.ledger.journal import Journal, now
 from appliance.ledger.locks import Lock, night_lock_path
 from appliance.ledger.reconcile import Reconciled, reconcile, remove_unfinished
@@ -32,13 +33,20 @@ def new_night_id(device_slug: str) -> str:
 
 
 def create(
-    root: Path, plan: NightPlan, *, disk: Disk | None = None, reserve_bytes: int = RESERVE_BYTES, heartbeat_s: float = 5.0
+    root: Path,
+    plan: NightPlan,
+    files: Iterable[Mapping[str, str]] = (),
+    *,
+    disk: Disk | None = None,
+    reserve_bytes: int = RESERVE_BYTES,
+    heartbeat_s: float = 5.0,
 ) -> Ledger:
     """Make a night's folder, whole or not at all, and open it.
 
     Args:
         root: folder of all nights.
         plan: everything fixed at the start; written as `night.json`.
+        files: assets that are there from the beginning, so that no kill leaves a night without the baseline that its plan names.
         disk: the kernel, for tests.
         reserve_bytes: kept for the last results when the disk is full.
         heartbeat_s: seconds between signs of life; 0 for none.
@@ -52,12 +60,16 @@ def create(
     if folder.exists():
         raise UsageError(f"{folder} exists: continue it with --resume {plan.night_id}")
     root.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished_nights(root)
     temporary = temporary_name(folder)
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         for name in _FOLDERS:
             (temporary / name).mkdir(parents=True)
         write_file(disk, temporary / PLAN, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
+        for asset in files:
+            store_asset(disk, temporary, asset)
+        disk.step("night-written")
         journal = Journal(temporary / JOURNAL)
         journal.put("night_id", plan.night_id)
         journal.close()
@@ -162,7 +174,7 @@ def _note_cut(journal: Journal, space: Space) -> None:
             before = journal.get("opened")
             if before is not None:
                 state = msgspec.json.decode(journal.get("state") or b'{"phase": "start"}', type=NightState)
-                if not state.ended_at:
+                if not state.ended_at or state.phase == "cut":
                     closed = journal.get("closed")
                     at = closed or journal.get("heartbeat_at") or before
                     cut: dict[str, Any] = {
@@ -289,6 +301,9 @@ def compact(folder: Path) -> int:
         return ledger.compact()
 
 
-def remove_unfinished_nights(root: Path) -> int:
-    """Remove folders of nights whose making was killed; how many. Call it only where no night is being made."""
-    return remove_temporaries(root)
+def _remove_unfinished_nights(root: Path) -> None:
+    """Remove folders of nights whose maker was killed."""
+    for path in root.glob(f".*{TEMPORARY}"):
+        pid = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(path, ignore_errors=True)

@@ -66,17 +66,30 @@ def build(facts: Facts) -> Clock:
         return Clock(phases=_phases(facts))
     activity = _bar(
         [
-            ("Device busy (the granted budgets)", "busy", sums["busy"]), ("Start-up of sandboxes", "startup", sums["startup"]),
-            ("Evaluation", "evaluate", sums["evaluate"]), ("Handing over, copying, removing", "finish", sums["finish"] + sums["other"]),
+            ("Device busy (the granted budgets)", "busy", sums["busy"]),
+            ("Start-up of sandboxes", "startup", sums["startup"]),
+            ("Evaluation", "evaluate", sums["evaluate"]),
+            ("Handing over, copying, removing", "finish", sums["finish"] + sums["other"]),
             ("Waiting: proposals, judging, preparation", "waiting", waiting),
-        ], total)
+        ],
+        total,
+    )
     names = {
-        "calibration": "Calibration", "screen": "Screening", "replicate": "Repeats with fresh seeds", "rebaseline": "Baseline again",
-        "confirm": "Confirmation", "attribute": "Attribution", "lost": "Lost: failed, rejected, invalid, interrupted",
+        "calibration": "Calibration",
+        "screen": "Screening",
+        "replicate": "Repeats with fresh seeds",
+        "rebaseline": "Baseline again",
+        "confirm": "Confirmation",
+        "attribute": "Attribution",
+        "lost": "Lost: failed, rejected, invalid, interrupted",
     }
     return Clock(
-        numbers.duration(total), activity, _bar([(names[k], k, purpose[k]) for k in names if k in purpose], max(inside, 1e-9)),
-        _phases(facts), _counts(facts, elapsed), inside > elapsed * 1.02 > 0,
+        numbers.duration(total),
+        activity,
+        _bar([(names[k], k, purpose[k]) for k in names if k in purpose], max(inside, 1e-9)),
+        _phases(facts),
+        _counts(facts, elapsed),
+        inside > elapsed * 1.02 > 0,
     )
 
 

@@ -124,6 +124,7 @@ def _observables(facts: Facts) -> list[Row]:
 
 def _row(facts: Facts, label: str, note: str, before: float | None, after: float | None, unit: str) -> Row:
     times = numbers.ratio(after, before) if facts.winner else ""
+    unit = "" if unit.lower() in label.lower() else unit
     return Row(label, note, numbers.quantity(before, unit), numbers.quantity(after, unit), times, times not in {"same", ""})
 
 
@@ -173,7 +174,7 @@ def _reading(facts: Facts) -> Reading:
             f"Memory is not what limits it: the winner holds {numbers.quantity(memory[3], memory[1])} of {numbers.scaled(usable, 'B')} usable "
             f"({numbers.percent(memory[3] / usable)})."
         )
-    return Reading(", ".join(heads) or "No single limit seen", said)
+    return Reading(", ".join(heads).capitalize() or "No single limit seen", said)
 
 
 def _roof(facts: Facts, efficiency: tuple[str, str, float | None, float | None] | None, heads: list[str]) -> list[str]:

@@ -75,8 +75,14 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     if share is None or not math.isfinite(share):
         return UNKNOWN
     width = half_width(low, high)
-    decimals = 1 if width is None else min(2, max(0, decimals_for(width * 100, 1) - 1))
+    decimals = 1 if width is None else _percent_decimals(width)
     return f"{fixed(share * 100, decimals, sign=sign)}{NARROW}%"
+
+
+def _percent_decimals(width: float) -> int:
+    """One decimal at half-widths from 0.1 to 10 points; more or fewer beyond."""
+    points = abs(width) * 100
+    return 0 if points >= 10 else 1 if points >= 0.095 else 2 if points >= 0.0095 else 3
 
 
 def percent_span(low: float | None, high: float | None, *, magnitude: bool = False) -> str:
@@ -86,7 +92,7 @@ def percent_span(low: float | None, high: float | None, *, magnitude: bool = Fal
     if magnitude:
         low, high = sorted((abs(low), abs(high)))
     width = half_width(low, high)
-    decimals = min(2, max(0, decimals_for(width * 100 if width else None, 2) - 1))
+    decimals = 1 if width is None else _percent_decimals(width)
     return f"{fixed(low * 100, decimals, sign=not magnitude)} to {fixed(high * 100, decimals, sign=not magnitude)}{NARROW}%"
 
 
@@ -116,6 +122,8 @@ def quantity(value: float | None, unit: str) -> str:
         return percent(value)
     if lowered in {"s", "seconds"}:
         return duration(value)
+    if abs(value) >= 1e6:
+        return scaled(value, plain if plain != "1" else "")
     number = significant(value) if abs(value) < 1e5 else fixed(float(f"{value:.4g}"), 0)
     return number if plain in {"", "1"} else f"{number}{NARROW}{plain}"
 
@@ -133,7 +141,7 @@ def ratio(value: float | None, reference: float | None) -> str:
 
 
 def _times(times: float) -> str:
-    return fixed(times, 1) if times < 9.95 else fixed(times, 0)
+    return (fixed(times, 1) if times < 9.95 else fixed(times, 0)).removesuffix(".0")
 
 
 def duration(seconds: float | None) -> str:

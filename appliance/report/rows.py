@@ -22,8 +22,13 @@ ROW_BYTES: Final = 780
 CURVE_POINTS: Final = 24
 
 LABELS: Final = {
-    "kept": "kept", "kept_simpler": "kept, simpler", "within_noise": "within noise", "worse": "worse", "failed": "failed",
-    "rejected": "rejected", "refused": "refused",
+    "kept": "kept",
+    "kept_simpler": "kept, simpler",
+    "within_noise": "within noise",
+    "worse": "worse",
+    "failed": "failed",
+    "rejected": "rejected",
+    "refused": "refused",
 }
 """Verdict → how the page calls it. Also the order of sorting by verdict."""
 
@@ -127,13 +132,30 @@ def _row(facts: Facts, e: Experiment, x: Scale, y: Scale, caps: tuple[int, int])
     curve_run = next((r for r in runs if r.curve and r.status == "ok"), next((r for r in runs if r.curve), None))
     order = list(LABELS)
     return Row(
-        number=e.experiment, verdict=str(e.verdict), label=LABELS.get(str(e.verdict), str(e.verdict)),
-        rank=order.index(str(e.verdict)) if str(e.verdict) in order else len(order), difference=difference,
-        span=span, better=e.difference is not None and (e.difference < 0) == facts.lower and e.difference != 0,
-        sort=f"{e.difference:.8g}" if numbers.known(e.difference) else "", runs=len(runs), hypothesis=first, rest=rest, parent=e.parent, agent=e.agent,
-        predicted=numbers.fixed(e.predicted_effect, 3, sign=True) if numbers.known(e.predicted_effect) else "", evidence=_evidence(e),
-        reason=_reason(e, runs), cost=_cost(e), lines=[_line(r) for r in runs[:12]], curve=_curve(curve_run, x, y) if curve_run else "",
-        diff=shown, diff_cut=cut, diff_size=f"+{added} −{removed}", log=log, log_cut=log_cut,
+        number=e.experiment,
+        verdict=str(e.verdict),
+        label=LABELS.get(str(e.verdict), str(e.verdict)),
+        rank=order.index(str(e.verdict)) if str(e.verdict) in order else len(order),
+        difference=difference,
+        span=span,
+        better=e.difference is not None and (e.difference < 0) == facts.lower and e.difference != 0,
+        sort=f"{e.difference:.8g}" if numbers.known(e.difference) else "",
+        runs=len(runs),
+        hypothesis=first,
+        rest=rest,
+        parent=e.parent,
+        agent=e.agent,
+        predicted=numbers.fixed(e.predicted_effect, 3, sign=True) if numbers.known(e.predicted_effect) else "",
+        evidence=_evidence(e),
+        reason=_reason(e, runs),
+        cost=_cost(e),
+        lines=[_line(r) for r in runs[:12]],
+        curve=_curve(curve_run, x, y) if curve_run else "",
+        diff=shown,
+        diff_cut=cut,
+        diff_size=f"+{added} −{removed}",
+        log=log,
+        log_cut=log_cut,
     )
 
 

@@ -87,8 +87,12 @@ def _removed(facts: Facts, row: dict[str, Any]) -> Part:
     carries = row.get("carries")
     said = {True: "carries gain", False: "came along"}.get(carries, "") if isinstance(carries, bool) else ""
     return Part(
-        change[:200], number if isinstance(number, int) else None, effect, span,
-        numbers.percent(share) if isinstance(share, int | float) and not isinstance(share, bool) else "", said,
+        change[:200],
+        number if isinstance(number, int) else None,
+        effect,
+        span,
+        numbers.percent(share) if isinstance(share, int | float) and not isinstance(share, bool) else "",
+        said,
     )
 
 
@@ -111,25 +115,48 @@ def integrity(facts: Facts) -> tuple[Pairs, list[Concern]]:
     kept = facts.verdicts["kept"] + facts.verdicts["kept_simpler"]
     isolation = {"docker": "every run in a disposable container without network", "none": "none: runs were plain processes on the host"}
     pairs = [
-        ("Expected false keeps", (f"{numbers.significant(false, 2)} of {kept} kept, by the rule's own error rate") if false is not None else "unknown"),
-        ("Noise of one run", f"sd {numbers.significant(facts.noise[0], 2)} {facts.metric.unit} ({facts.noise[1]} degrees of freedom)" if facts.noise
-         else "unknown"),
+        (
+            "Expected false keeps",
+            (f"{numbers.significant(false, 2)} of {kept} kept, by the rule's own error rate") if false is not None else "unknown",
+        ),
+        (
+            "Noise of one run",
+            f"sd {numbers.significant(facts.noise[0], 2)} {facts.metric.unit} ({facts.noise[1]} degrees of freedom)"
+            if facts.noise
+            else "unknown",
+        ),
         ("Rejected", numbers.plural(facts.statuses["rejected"], "run")),
         ("Suspicious", numbers.plural(sum(bool(r.suspicious) for r in facts.runs), "run")),
         ("Invalid: the machine was disturbed", _counted(facts.statuses["invalid"], invalid)),
         ("Failed", _counted(facts.statuses["failed"], failed)),
         ("Interrupted", numbers.plural(facts.statuses["interrupted"], "run")),
         ("Isolation", isolation[facts.plan.isolation] if not facts.plan.imported else "unknown: imported"),
-        ("Test split used before", numbers.plural(facts.plan.test_split_uses, "night") + (" on this machine" if facts.plan.test_split_uses else "")),
+        (
+            "Test split used before",
+            numbers.plural(facts.plan.test_split_uses, "night") + (" on this machine" if facts.plan.test_split_uses else ""),
+        ),
     ]
     if facts.state.cuts:
         pairs.append(("Interrupted and resumed", numbers.plural(len(facts.state.cuts), "time")))
     if facts.plan.parent_night:
         pairs.append(("Continues", facts.plan.parent_night))
     concerns = [
-        Concern(r.experiment, r.run, "; ".join([*( [f"rejected: {str(r.reason).replace('_', ' ')}" + (f", {r.detail[:200]}" if r.detail else "")]
-                                               if r.status == "rejected" else []), *(f"suspicious: {s}" for s in r.suspicious)]))
-        for r in facts.runs if r.status == "rejected" or r.suspicious
+        Concern(
+            r.experiment,
+            r.run,
+            "; ".join(
+                [
+                    *(
+                        [f"rejected: {str(r.reason).replace('_', ' ')}" + (f", {r.detail[:200]}" if r.detail else "")]
+                        if r.status == "rejected"
+                        else []
+                    ),
+                    *(f"suspicious: {s}" for s in r.suspicious),
+                ]
+            ),
+        )
+        for r in facts.runs
+        if r.status == "rejected" or r.suspicious
     ]
     return pairs, concerns[:60]
 
@@ -147,16 +174,29 @@ def environment(facts: Facts) -> Pairs:
     plan, device = facts.plan, facts.plan.device
     run = next((r for r in facts.runs if r.torch), None)
     pairs = [
-        ("Device", device.name), ("Kind", device.kind + (f", compute capability {device.compute_capability}" if device.compute_capability else "")),
-        ("Cores", str(device.cores or "")), ("Memory", numbers.scaled(device.memory_total_bytes, "B") if device.memory_total_bytes else ""),
-        ("Driver", device.driver or ""), ("CUDA", device.cuda or ""), ("Power limit", f"{device.power_limit_w:.0f} W" if device.power_limit_w else ""),
-        ("Task", f"{plan.task.name} {plan.task.version}, preset {plan.preset_name}"), ("Data", plan.preset.dataset),
-        ("Budget of one run", numbers.duration(plan.preset.budget_s)), ("Agent", plan.agent), ("Seed", str(plan.seed)),
-        ("Runtime in the image", run.torch or "" if run else ""), *((name, version) for name, version in sorted(plan.versions.items())),
-        ("Task sha256", plan.task_sha256), ("Image", plan.image_digest or "none"), ("Data sha256", plan.data_sha256 or "unknown"),
-        ("Profile sha256", plan.profile.sha256), ("Reference sha256", plan.reference_sha256),
-        ("Winner sha256", facts.winner.asset_sha256 if facts.winner else ""), ("Started", numbers.minute(plan.started_at)),
-        ("Ended", numbers.minute(facts.state.ended_at) if facts.state.ended_at else "not yet"), ("Ended because", facts.state.ended_why or ""),
+        ("Device", device.name),
+        ("Kind", device.kind + (f", compute capability {device.compute_capability}" if device.compute_capability else "")),
+        ("Cores", str(device.cores or "")),
+        ("Memory", numbers.scaled(device.memory_total_bytes, "B") if device.memory_total_bytes else ""),
+        ("Driver", device.driver or ""),
+        ("CUDA", device.cuda or ""),
+        ("Power limit", f"{device.power_limit_w:.0f} W" if device.power_limit_w else ""),
+        ("Task", f"{plan.task.name} {plan.task.version}, preset {plan.preset_name}"),
+        ("Data", plan.preset.dataset),
+        ("Budget of one run", numbers.duration(plan.preset.budget_s)),
+        ("Agent", plan.agent),
+        ("Seed", str(plan.seed)),
+        ("Runtime in the image", run.torch or "" if run else ""),
+        *((name, version) for name, version in sorted(plan.versions.items())),
+        ("Task sha256", plan.task_sha256),
+        ("Image", plan.image_digest or "none"),
+        ("Data sha256", plan.data_sha256 or "unknown"),
+        ("Profile sha256", plan.profile.sha256),
+        ("Reference sha256", plan.reference_sha256),
+        ("Winner sha256", facts.winner.asset_sha256 if facts.winner else ""),
+        ("Started", numbers.minute(plan.started_at)),
+        ("Ended", numbers.minute(facts.state.ended_at) if facts.state.ended_at else "not yet"),
+        ("Ended because", facts.state.ended_why or ""),
     ]
     return [(label, text) for label, text in pairs if text]
 
@@ -181,8 +221,16 @@ def cost(facts: Facts) -> Pairs:
         said = f"{numbers.fixed(sum(tokens_in), 0)} in, {numbers.fixed(sum(tokens_out), 0)} out"
         pairs.append(("Tokens of the agent", said + (f", {numbers.fixed(sum(cached), 0)} from its cache" if cached else "")))
     free = facts.plan.agent in {"search", "replay"} and not dollars
-    pairs.append(("Cost of the agent", _over(f"US$ {sum(dollars):.2f}", len(dollars), len(facts.experiments), "experiment") if dollars
-                  else "none: this agent calls no model" if free else "unknown"))
+    pairs.append(
+        (
+            "Cost of the agent",
+            _over(f"US$ {sum(dollars):.2f}", len(dollars), len(facts.experiments), "experiment")
+            if dollars
+            else "none: this agent calls no model"
+            if free
+            else "unknown",
+        )
+    )
     return pairs
 
 
@@ -202,23 +250,43 @@ def profile(facts: Facts) -> tuple[Pairs, list[dict[str, str]]]:
             return numbers.scaled(value, unit)
         return f"{numbers.scaled(value, unit)}, {numbers.percent(value / said.value)} of the datasheet's {numbers.scaled(said.value, unit)}"
 
-    pairs = [("Peak for efficiency", beside(p.peak_flops, "bf16_flops", "FLOP/s") + (f" ({p.peak_source})" if p.peak_source else "")),
-             ("Memory bandwidth", beside(p.bandwidth_bytes_per_s, "bandwidth_bytes_per_s", "B/s")),
-             ("Usable memory", numbers.scaled(p.usable_memory_bytes, "B"))]
+    pairs = [
+        ("Peak for efficiency", beside(p.peak_flops, "bf16_flops", "FLOP/s") + (f" ({p.peak_source})" if p.peak_source else "")),
+        ("Memory bandwidth", beside(p.bandwidth_bytes_per_s, "bandwidth_bytes_per_s", "B/s")),
+        ("Usable memory", numbers.scaled(p.usable_memory_bytes, "B")),
+    ]
     if m:
         pairs += [
-            (f"Matrix products, {r.dtype}", numbers.scaled(r.flops, "FLOP/s")
-             + (f", sustained {numbers.scaled(r.sustained_flops, 'FLOP/s')}" if r.sustained_flops else "")) for r in m.matrix
+            (
+                f"Matrix products, {r.dtype}",
+                numbers.scaled(r.flops, "FLOP/s")
+                + (f", sustained {numbers.scaled(r.sustained_flops, 'FLOP/s')}" if r.sustained_flops else ""),
+            )
+            for r in m.matrix
         ]
-        pairs += [("Launch overhead", numbers.scaled(m.launch_overhead_s, "s") if m.launch_overhead_s is None or m.launch_overhead_s >= 1
-                   else f"{m.launch_overhead_s * 1e6:.1f} µs"), ("Container start-up", numbers.duration(m.container_startup_s)),
-                  ("Measured", f"{numbers.day(m.measured_at)}, {m.mode}, benchmark {m.benchmark_version}"
-                   + (", while the device was shared" if m.shared_device else ""))]
+        pairs += [
+            (
+                "Launch overhead",
+                numbers.scaled(m.launch_overhead_s, "s")
+                if m.launch_overhead_s is None or m.launch_overhead_s >= 1
+                else f"{m.launch_overhead_s * 1e6:.1f} µs",
+            ),
+            ("Container start-up", numbers.duration(m.container_startup_s)),
+            (
+                "Measured",
+                f"{numbers.day(m.measured_at)}, {m.mode}, benchmark {m.benchmark_version}"
+                + (", while the device was shared" if m.shared_device else ""),
+            ),
+        ]
     pairs += [("Note", note) for note in p.notes]
     attention = [
-        {"backend": a.backend, "case": f"head {a.head_dim}, " + (f"window {a.window}" if a.window else "full"),
-         "result": "accepted" if a.accepted else f"rejected: {a.reason or 'no reason given'}"[:200],
-         "forward": f"{a.forward_s * 1e3:.2f}" if a.forward_s else numbers.UNKNOWN, "backward": f"{a.backward_s * 1e3:.2f}" if a.backward_s else numbers.UNKNOWN}
+        {
+            "backend": a.backend,
+            "case": f"head {a.head_dim}, " + (f"window {a.window}" if a.window else "full"),
+            "result": "accepted" if a.accepted else f"rejected: {a.reason or 'no reason given'}"[:200],
+            "forward": f"{a.forward_s * 1e3:.2f}" if a.forward_s else numbers.UNKNOWN,
+            "backward": f"{a.backward_s * 1e3:.2f}" if a.backward_s else numbers.UNKNOWN,
+        }
         for a in (m.attention if m else [])
     ]
     return [(label, text) for label, text in pairs if text], attention[:40]

@@ -22,7 +22,7 @@ class Mark:
     """One run."""
 
     shape: str
-    """Id of the symbol: kept, promising, plain, base, invalid, failed, confirm."""
+    """Id of the symbol: kept, fresh, again, promising, plain, base, invalid, failed, confirm. `kept` stands for an experiment, the rest for runs."""
     x: str
     y: str
     experiment: int
@@ -43,6 +43,8 @@ class Staircase:
     baseline_y: str | None = None
     winner: tuple[str, str, str] | None = None
     """x, y, label."""
+    labels: list[tuple[str, str, str]] = field(default_factory=list)
+    """x, y, number of kept experiments where there is room for one."""
     cuts: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     clipped: int = 0
@@ -69,7 +71,7 @@ def shape_of(facts: Facts, run: Run) -> str:
         return "base"
     experiment = facts.by_number.get(run.experiment)
     if experiment is not None and experiment.verdict in KEPT:
-        return "kept" if run.run in experiment.runs or run.kind != "screen" else "promising"
+        return "promising" if run.kind == "screen" else "again" if run.for_experiment not in (None, run.experiment) else "fresh"
     level = facts.baseline.mean if facts.baseline else None
     if experiment is not None and len(facts.runs_of.get(run.experiment, [])) > 1 and level is not None and run.kind == "screen":
         return "promising"
@@ -103,19 +105,39 @@ def build(facts: Facts) -> Staircase:
         at = y.at(score) if inside and score is not None else float(_LANE)
         what = numbers.significant(score, 5) if inside else str(run.reason or run.status)
         marks.append(Mark(shape, px(x.at(place[run.run])), px(at), run.experiment, f"{run.experiment} {run.kind} {what}"))
-    order = {"plain": 0, "base": 1, "confirm": 2, "invalid": 3, "failed": 4, "promising": 5, "kept": 6}
-    marks.sort(key=lambda m: order[m.shape])
+    order = ("plain", "again", "base", "confirm", "invalid", "failed", "promising", "fresh")
+    marks.sort(key=lambda m: order.index(m.shape))
     levels = _levels(facts, place)
     steps, band = _stairs(facts, levels, x, y)
+    labels: list[tuple[str, str, str]] = []
+    room = -100.0
+    for at, level, number in levels:
+        if not number:
+            continue
+        marks.append(Mark("kept", px(x.at(at)), px(y.at(level)), number, f"{number} kept {numbers.significant(level, 5)}"))
+        if x.at(at) - room > 24:
+            labels.append((px(x.at(at)), px(y.at(level)), str(number)))
+            room = x.at(at)
+    counts["kept"] = len([1 for *_, number in levels if number])
     winner = None
     if facts.winner and levels:
         level = levels[-1][1]
         winner = (px(x.at(levels[-1][0])), px(y.at(level)), numbers.significant(level, 5))
     return Staircase(
-        marks=marks, steps=steps, band=band, x_ticks=x_ticks, y_ticks=ticks(y), x_title=x_title,
+        marks=marks,
+        steps=steps,
+        band=band,
+        x_ticks=x_ticks,
+        y_ticks=ticks(y),
+        x_title=x_title,
         y_title=f"{facts.metric_label}{_unit(facts)}, {'lower' if facts.lower else 'higher'} is better",
-        baseline_y=px(y.at(facts.baseline.mean)) if facts.baseline else None, winner=winner, counts=counts, clipped=clipped,
-        cuts=_cuts(facts, x) if x_title.startswith("hours") else [], text=_text(facts, counts, clipped),
+        baseline_y=px(y.at(facts.baseline.mean)) if facts.baseline else None,
+        winner=winner,
+        counts=counts,
+        labels=labels,
+        clipped=clipped,
+        cuts=_cuts(facts, x) if x_title.startswith("hours") else [],
+        text=_text(facts, counts, clipped),
     )
 
 
@@ -154,29 +176,29 @@ def _range(facts: Facts, scores: list[float]) -> tuple[float, float, int]:
     return low, high, sum(s > high or s < low for s in scores)
 
 
-def _levels(facts: Facts, place: dict[int, float]) -> list[tuple[float, float]]:
-    """(time, level) of the best so far, from the moment each verdict fell."""
-    found: list[tuple[float, float]] = []
+def _levels(facts: Facts, place: dict[int, float]) -> list[tuple[float, float, int]]:
+    """(time, level, experiment) of the best so far, from the moment each verdict fell."""
+    found: list[tuple[float, float, int]] = []
     base = facts.level(0)
     first = [place[r.run] for r in facts.baseline_runs if r.run in place]
     if base is not None and first:
-        found.append((min(first), base))
+        found.append((min(first), base, 0))
     for experiment in facts.experiments:
         if experiment.verdict not in KEPT or experiment.incumbent != experiment.experiment:
             continue
         level = facts.level(experiment.experiment)
         when = [place[r.run] for r in facts.counted(experiment) if r.run in place and (r.for_experiment in (None, experiment.experiment))]
         if level is not None and when:
-            found.append((max(when), level))
+            found.append((max(when), level, experiment.experiment))
     return sorted(found, key=lambda pair: pair[0])
 
 
-def _stairs(facts: Facts, levels: list[tuple[float, float]], x: Scale, y: Scale) -> tuple[str, str]:
+def _stairs(facts: Facts, levels: list[tuple[float, float, int]], x: Scale, y: Scale) -> tuple[str, str]:
     if not levels:
         return "", ""
     corners: list[tuple[float, float]] = []
-    for (at, level), following in zip(levels, [*levels[1:], (x.high, levels[-1][1])], strict=True):
-        corners += [(at, level), (following[0], level)]
+    for (at, level, _), until in zip(levels, [*(at for at, *_ in levels[1:]), x.high], strict=True):
+        corners += [(at, level), (until, level)]
     steps = path([(x.at(a), y.at(b)) for a, b in corners])
     if not facts.noise:
         return steps, ""

@@ -15,7 +15,11 @@ from appliance import paths
 def environment() -> jinja2.Environment:
     """Autoescape is on for every template, whatever its name; an unknown name in a template is an error."""
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.share("reports")), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(paths.share("reports")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.globals["asset"] = asset
     made.globals["policy"] = policy

@@ -34,7 +34,6 @@ class Interval:
     x: str
     x_low: str | None
     x_high: str | None
-    off: bool
     method: str
 
 
@@ -205,7 +204,7 @@ def _forest(facts: Facts) -> Forest:
     rows = []
     for split, gain in gains:
         state = "claim" if split == "search" else {True: "holds", False: "fails", None: "open"}[gain.holds]
-        ends = [None if v is None else v * 100 for v in (gain.low, gain.high)]
+        ends = [None if v is None else px(scale.at(v * 100)) for v in (gain.low, gain.high)]
         rows.append(
             Interval(
                 SPLITS.get(split, split),
@@ -214,8 +213,8 @@ def _forest(facts: Facts) -> Forest:
                 numbers.plural(gain.pairs, "run" if split == "search" else "pair"),
                 state,
                 px(scale.at(gain.relative * 100)),
-                *(None if e is None else px(scale.at(e)) for e in ends),
-                any(e is not None and not low - pad <= e <= high + pad for e in ends),
+                ends[0],
+                ends[1],
                 gain.method,
             )
         )

@@ -3,6 +3,7 @@
 from appliance.tasks.checks import run_checks
 from appliance.tasks.constants import read_constants, replace_constants
 from appliance.tasks.estimate import Estimator
+from appliance.tasks.example import write_example
 from appliance.tasks.load import LoadedTask, find_preset, load
 from appliance.tasks.proposals import Refusal, fingerprint, refuse, unified_diff
 
@@ -18,4 +19,5 @@ __all__ = [
     "replace_constants",
     "run_checks",
     "unified_diff",
+    "write_example",
 ]

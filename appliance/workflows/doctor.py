@@ -45,7 +45,7 @@ def _python() -> Finding:
 
 def _devices() -> list[Finding]:
     survey = hardware.survey()
-    findings = [Finding(level="warning", what="gpu", found=p.what, mend=p.mend) for p in survey.problems]
+    findings = [Finding(level="warning", what="gpu", found=p.text) for p in survey.problems]
     chosen = hardware.choose(survey.devices, None)
     findings.append(Finding(level="good", what="device", found=chosen.name))
     profile = profiles.resolve(chosen)

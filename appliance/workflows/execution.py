@@ -21,6 +21,7 @@ from appliance import hardware, sandbox, tasks
 from appliance.errors import SandboxError
 from appliance.records import ArtifactFile, Device, ExecResult, Preset, Profile, Reason, Score, Telemetry
 from appliance.records.task import Command
+from appliance.sandbox import failures
 
 _CURVE_POINTS = 200
 _SCORE_FILE = ArtifactFile(name="score.json", at="end", max_bytes=16 << 20)
@@ -152,12 +153,13 @@ class SandboxExecution:
         self, request: RunRequest, result: ExecResult, telemetry: Telemetry, observables: Mapping[str, float]
     ) -> tuple[str, Reason, str | None] | None:
         """Status, reason and detail of a run that is not to be scored."""
-        if result.refused_reason is not None:
-            return "rejected", result.refused_reason, result.refused
-        if not result.done or result.exit_code not in (0, None):
-            reason, detail = sandbox.failures.name(result)
-            cause = request.normal(telemetry, observables) if reason is Reason.TIMEOUT else None
-            return ("invalid", cause, detail) if cause is not None else ("failed", reason, detail)
+        failure = failures.name(result)
+        if result.refused_reason is not None and failure is not None:
+            return "rejected", *failure
+        if failure is not None:
+            slow = failure[0] is Reason.TIMEOUT  # the one failure that a disturbed machine can cause
+            cause = request.normal(telemetry, observables) if slow else None
+            return ("invalid", cause, failure[1]) if cause is not None else ("failed", *failure)
         cause = request.normal(telemetry, observables)
         return ("invalid", cause, ", ".join(telemetry.causes) or None) if cause is not None else None
 
