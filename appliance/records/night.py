@@ -44,6 +44,8 @@ class NightPlan(Record, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     imported: bool = False
     """Came from someone else's file: unverified."""
+    unknown: list[str] = []
+    """Fields that an imported file does not tell (`hours`, `seed`, …): what stands in them fills a type and is not shown."""
     command: list[str] = []
     """What repeats it."""
 

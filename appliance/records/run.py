@@ -103,7 +103,8 @@ class Run(Record, frozen=True, kw_only=True):
     metric: str
     score: float | None = None
     scores: list[Score] = []
-    seed: int
+    seed: int | None
+    """None where an imported file does not tell."""
     asset_sha256: str
     image_digest: str | None = None
     data_sha256: str | None = None
