@@ -40,6 +40,14 @@ class ReadBackError(OSError):
     """What was read back is not what was written."""
 
 
+def _sync(disk: Disk, path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        disk.sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(disk: Disk, folder: Path) -> None:
     """Make the names in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -54,7 +62,7 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
 
 
-def write_file(disk: Disk, path: Path, data: bytes, check: Callable[[bytes], None] | None = None) -> None:
+def write_file(disk: Disk, path: Path, data: bytes, check: Callable[[bytes], None] | None = None, *, durable: bool = True) -> None:
     """Write `data` to `path` durably; nothing of it is left where that fails.
 
     Args:
@@ -62,16 +70,18 @@ def write_file(disk: Disk, path: Path, data: bytes, check: Callable[[bytes], Non
         path: final name; replaced when it exists.
         data: all of it.
         check: raises when the bytes read back are not a readable file of their kind.
+        durable: wait for the medium; without it the file is whole or absent for readers, but a power cut may empty it.
 
     Raises:
         OSError: disk full, write error, or bytes that changed on the way.
     """
-    _write_temporary(disk, path, data, check, path.name.split("-")[0].split(".")[0])
-    sync_folder(disk, path.parent)
-    disk.step("folder-synced")
+    _write_temporary(disk, path, data, check, path.name.split("-")[0].split(".")[0], durable=durable)
+    if durable:
+        sync_folder(disk, path.parent)
+        disk.step("folder-synced")
 
 
-def _write_temporary(disk: Disk, path: Path, data: bytes, check: Callable[[bytes], None] | None, what: str) -> None:
+def _write_temporary(disk: Disk, path: Path, data: bytes, check: Callable[[bytes], None] | None, what: str, *, durable: bool) -> None:
     temporary = temporary_name(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -86,12 +96,9 @@ def _write_temporary(disk: Disk, path: Path, data: bytes, check: Callable[[bytes
         _must_equal(path, disk.read(temporary), data)
         if check:
             check(data)
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            disk.sync(descriptor)
-        finally:
-            os.close(descriptor)
-        disk.step(f"{what}-synced")
+        if durable:
+            _sync(disk, temporary)
+            disk.step(f"{what}-synced")
         disk.rename(temporary, path)
         disk.step(f"{what}-renamed")
     except BaseException:

@@ -29,13 +29,13 @@ def log_path(folder: Path, run: int) -> Path:
 
 
 def write_log(disk: Disk, folder: Path, run: int, text: str) -> Path:
-    """Keep a run's log.
+    """Keep a run's log, whole or not at all; not forced to the medium, as a power cut may take the last logs but nothing else.
 
     Raises:
         OSError: disk full or write error.
     """
     path = log_path(folder, run)
-    write_file(disk, path, gzip.compress(cut(text).encode(errors="replace"), 6, mtime=0))
+    write_file(disk, path, gzip.compress(cut(text).encode(errors="replace"), 6, mtime=0), durable=False)
     return path
 
 
