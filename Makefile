@@ -10,9 +10,12 @@ ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
-ENGINE_READY = APPLIANCE_ENGINE=$(ENGINE) sh docker/engine.sh
+ENGINE ?= auto
+ENGINE_READY = ENGINE='$(ENGINE)' sh docker/engine.sh
 
-.PHONY: overnight test test-all lint engine doctor help clean $(BENCHES)
+.PHONY: overnight test test-all lint engine doctor help clean
+
+.DEFAULT_GOAL := help
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22

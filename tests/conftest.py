@@ -1,8 +1,6 @@
 """Hermetic by default: home, caches, nights and the working folder are temporary; the engine is asked once."""
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,8 +31,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _engine_missing() -> str | None:
-    client = shutil.which("docker")
-    if client is None:
-        return "no docker client on this machine"
-    done = subprocess.run([client, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False)
-    return None if done.returncode == 0 else "no container engine answers"
+    from appliance.errors import ApplianceError
+    from appliance.sandbox import engine
+
+    try:
+        engine.connect().close()
+    except ApplianceError as error:
+        return str(error)
+    return None

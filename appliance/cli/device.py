@@ -29,9 +29,9 @@ def detect(as_json: bool) -> None:
 @json_option
 def doctor(test_sandbox: bool, as_json: bool) -> int:
     """What this machine lacks for a night, each with its mend. Exit 3 where something is missing."""
-    from appliance.workflows import doctor as checks
+    from appliance.workflows.doctor import examine
 
-    findings = checks.examine(test_sandbox=test_sandbox)
+    findings = examine(test_sandbox=test_sandbox)
     if as_json:
         from appliance.cli.show import as_json as print_json
 

@@ -1,5 +1,7 @@
 """A night on the terminal: a live panel where there is one, plain lines where there is not."""
 
+from __future__ import annotations  # records cost more than `--help` may
+
 import sys
 import time
 from collections import deque
@@ -7,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance.records import Experiment, NightPlan, Run
-
 if TYPE_CHECKING:
+    from appliance.records import Experiment, NightPlan, Run
     from appliance.workflows.progress import Progress
 
 
-def terminal(*, quiet: bool = False) -> "Progress":
+def terminal(*, quiet: bool = False) -> Progress:
     """The right watcher for this stderr."""
     if quiet:
         from appliance.workflows.progress import Silent

@@ -67,7 +67,13 @@ def _replaced(text: str, values: Mapping[str, Constant]) -> str:
             assert node.end_lineno is not None
             assert node.end_col_offset is not None
             begin, end = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
-            edits.append((begin, end, repr(values[name]).replace("'", '"').encode()))
+            edits.append((begin, end, _literal(values[name]).encode()))
     for begin, end, new in sorted(edits, reverse=True):
         source = source[:begin] + new + source[end:]
     return source.decode()
+
+
+def _literal(value: Constant) -> str:
+    """As a formatter would write it: double quotes where none are inside."""
+    text = repr(value)
+    return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text

@@ -50,9 +50,8 @@ def _devices() -> list[Finding]:
     findings.append(Finding(level="good", what="device", found=chosen.name))
     profile = profiles.resolve(chosen)
     if profile is None or profile.measurement is None:
-        findings.append(
-            Finding(level="warning", what="profile", found="none measured for this device", mend="appliance profile measure (or let the night do it)")
-        )
+        mend = "appliance profile measure (or let the night do it)"
+        findings.append(Finding(level="warning", what="profile", found="none measured for this device", mend=mend))
     else:
         findings.append(Finding(level="good", what="profile", found=f"{profile.sha256[:12]}, measured {profile.measurement.measured_at}"))
         findings.extend(Finding(level="warning", what="profile", found=note) for note in profile.notes)
@@ -66,7 +65,8 @@ def _engine() -> list[Finding]:
         client = engine.connect()
         warnings = engine.preflight(client)
     except ApplianceError as error:
-        return [Finding(level="missing", what="engine", found=str(error), mend="sh docker/engine.sh, or --sandbox process without isolation")]
+        mend = "sh docker/engine.sh, or --sandbox process without isolation"
+        return [Finding(level="missing", what="engine", found=str(error), mend=mend)]
     version = client.version().get("Version")
     return [
         Finding(level="good", what="engine", found=f"answers, version {version}"),
@@ -86,7 +86,8 @@ def _disk() -> Finding:
 def _memory() -> Finding:
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     level: Literal["good", "warning"] = "good" if free >= _MEMORY_BYTES else "warning"
-    return Finding(level=level, what="memory", found=f"{free / 2**30:.1f} GiB free", mend=None if level == "good" else "free at least 3 GiB")
+    mend = None if level == "good" else "free at least 3 GiB"
+    return Finding(level=level, what="memory", found=f"{free / 2**30:.1f} GiB free", mend=mend)
 
 
 def _cpus() -> Finding:
