@@ -1,4 +1,4 @@
-"""Diffs for reading: runs of removed and added lines, changed words inside a changed line marked, long ones cut with the count of what is left out."""
+"""Diffs for reading: removed and added lines in blocks, changed words inside a line marked, long ones cut and the rest counted."""
 
 import difflib
 import re
@@ -93,13 +93,13 @@ def _grouped(lines: list[str], words: bool) -> list[Block]:
             k = j
             while k < len(lines) and _sort(lines[k]) == "ins":
                 k += 1
-            removed, added = _marked([g[1:] for g in group], [g[1:] for g in lines[j:k]])
+            removed, added = _marked(group, lines[j:k])
             found.append(Block("del", removed))
             if k > j:
                 found.append(Block("ins", added))
             j = k
         else:
-            found.append(Block(sort, Markup("\n").join(escape(g[1:]) for g in group)))
+            found.append(Block(sort, Markup("\n").join(escape(g) for g in group)))
         i = j
     return [b for n, b in enumerate(found) if not (b.sort == "gap" and (n == 0 or found[n - 1].sort in {"file", "gap"}))]
 
@@ -109,13 +109,13 @@ def _marked(old: list[str], new: list[str]) -> tuple[Markup, Markup]:
         return Markup("\n").join(map(escape, old)), Markup("\n").join(map(escape, new))
     removed, added = [], []
     for before, after in zip(old, new, strict=True):
-        left, right = _TOKEN.findall(before), _TOKEN.findall(after)
+        left, right = _TOKEN.findall(before[1:]), _TOKEN.findall(after[1:])
         matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
         if len(left) * len(right) > 40_000 or matcher.ratio() < 0.4:
             removed.append(escape(before))
             added.append(escape(after))
             continue
-        one, two = Markup(), Markup()
+        one, two = Markup("-"), Markup("+")
         for op, a, b, c, d in matcher.get_opcodes():
             was, now = escape("".join(left[a:b])), escape("".join(right[c:d]))
             one += was if op == "equal" or not was else Markup("<mark>{}</mark>").format(was)

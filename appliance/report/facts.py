@@ -1,7 +1,7 @@
 """What the sections of a page share, worked out once from the record: baseline, winner, lineage, noise, counts.
 
-Only runs that count are averaged: status ok, a score, and for an experiment only the runs its verdict names (the screening run does not count).
-Confirmation runs are kept apart: they were scored on other splits.
+Only runs that count are averaged: status ok, a score, and for an experiment only the runs its verdict names (not the
+screening run). Confirmation runs are kept apart: they were scored on other splits.
 """
 
 import math
@@ -132,7 +132,7 @@ class Facts:
         return chain[::-1]
 
     def counted(self, experiment: Experiment) -> list[Run]:
-        """Runs that count in a verdict or were asked for by later ones, ok and scored; where there is none, every ok run of the experiment on the search's split."""
+        """Runs that count in a verdict or were asked for by later ones, ok and scored; where there is none, all but confirmation."""
         named = [self.by_run[n] for n in experiment.runs if n in self.by_run and self.by_run[n].experiment == experiment.experiment]
         numbered = {r.run for r in named}
         asked = [r for r in self.runs_of.get(experiment.experiment, []) if r.kind in _FRESH and r.run not in numbered]

@@ -106,6 +106,25 @@ def scaled(value: float | None, unit: str) -> str:
     return f"{significant(value)}{NARROW}{unit}"
 
 
+def formats(unit: str) -> bool:
+    """Whether `quantity` has a form of its own for a unit (prefixes, per cent, durations)."""
+    return unit.strip().lower() in {
+        "bytes",
+        "byte",
+        "b",
+        "bytes/s",
+        "b/s",
+        "flop/s",
+        "flops",
+        "share",
+        "fraction",
+        "ratio",
+        "s",
+        "seconds",
+        "%",
+    }
+
+
 def quantity(value: float | None, unit: str) -> str:
     """A number with its unit as the task names it; bytes and FLOP get prefixes, shares become percentages."""
     if value is None or not math.isfinite(value):

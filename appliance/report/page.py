@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from appliance.records import Night
-from appliance.report import clock, configuration, diffs, numbers, roofline, rows, sections, staircase, templates, verdict
+from appliance.report import clock, configuration, diffs, numbers, observed, roofline, rows, sections, staircase, templates, verdict
 from appliance.report.facts import Facts
 
 
@@ -78,14 +78,14 @@ def write_text(text: str, path: Path) -> Path:
 
 
 def _heights(facts: Facts) -> list[tuple[str, str, float]]:
-    found = configuration.observed(facts, "efficiency")
+    found = observed.observed(facts, "efficiency")
     peak = facts.plan.profile.peak_flops
     if found is None or not peak:
         return []
     _, unit, before, after = found
     heights = []
     for kind, word, value in (("reference", "reference", before), ("winner", "winner", after if facts.winner else None)):
-        part = configuration.share(value, unit)
+        part = observed.share(value, unit)
         if part and part > 0:
             heights.append((kind, f"{word} {numbers.scaled(part * peak, 'FLOP/s')}", part * peak))
     return heights

@@ -1,7 +1,7 @@
 """The roofline picture of a profile: measured matrix rates and bandwidth, and the heights at which reference and winner work.
 
-A run reports its rate (efficiency times measured peak), not its arithmetic intensity. So each stands as a line at its height, from the roof to the
-right: it lies somewhere on it. Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
+A run reports its rate (efficiency times measured peak), not its arithmetic intensity. So each stands as a line at its height,
+from the roof to the right: it lies somewhere on it. Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
 """
 
 import math

@@ -1,7 +1,7 @@
 """The table of all experiments: one row each, and what opens under it, sized so that the whole page stays within its budget.
 
-A page may hold `PAGE_BYTES_EACH` per experiment. Winners' details are shown generously; where the rest would not fit, diffs and logs are cut
-shorter, all alike, and each cut says how much is left out.
+A page may hold `PAGE_BYTES_EACH` per experiment. Winners' details are shown generously; where the rest would not fit, diffs and
+logs are cut shorter, all alike, and each cut says how much is left out.
 """
 
 from dataclasses import dataclass

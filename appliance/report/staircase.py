@@ -1,7 +1,7 @@
 """The staircase: every run of a night against time, the level of the best so far, and the band that one run's noise makes around it.
 
-Runs far worse than the baseline stand at the edge, marked so; runs without a score (failed, rejected, invalid) in a lane of their own below:
-nothing that happened is left out of the picture.
+Runs far worse than the baseline stand at the edge, marked so; runs without a score (failed, rejected, invalid) in a lane of
+their own below: nothing that happened is left out of the picture.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Mark:
     """One run."""
 
     shape: str
-    """Id of the symbol: kept, fresh, again, promising, plain, base, invalid, failed, confirm. `kept` stands for an experiment, the rest for runs."""
+    """Id of the symbol: kept (an experiment), or of a run: fresh, again, promising, plain, base, invalid, failed, confirm."""
     x: str
     y: str
     experiment: int

@@ -179,7 +179,8 @@ def _imported(facts: Facts) -> tuple[str, str, str]:
         best = min(scores) if facts.lower else max(scores)
     if base and best is not None and best != base:
         relative = (best - base) / abs(base)
-        claim = f"claims {numbers.percent(abs(relative))} {better_word(facts, relative)} {facts.metric_label} over {facts.verdicts.total()} experiments"
+        size = f"{numbers.percent(abs(relative))} {better_word(facts, relative)}"
+        claim = f"claims {size} {facts.metric_label} over {facts.verdicts.total()} experiments"
     else:
         claim = f"lists {numbers.plural(len(facts.experiments), 'experiment')}"
     return "caution", "Imported, unverified", f"this file of someone else's {claim}; nothing of it was run, repeated or confirmed here."

@@ -1,4 +1,4 @@
-"""Synthetic nights for the tests and the benchmark of pages: a small simulation with a seed, shaped like real ones. No number in it is a result."""
+"""Synthetic nights for the tests and the benchmark of pages: a small seeded simulation. No number in it is a result."""
 
 import difflib
 import hashlib
@@ -43,8 +43,20 @@ START = datetime(2026, 3, 12, 21, 4, tzinfo=UTC)
 SHA = "0123456789abcdef" * 4
 
 REFERENCE: dict[str, Any] = {
-    "DEPTH": 8, "WIDTH": 512, "HEAD_DIM": 64, "BATCH_TOKENS": 524288, "SEQUENCE_LENGTH": 2048, "VOCAB_SIZE": 8192, "WINDOW_PATTERN": "SSSL",
-    "MATRIX_LR": 0.02, "EMBED_LR": 0.3, "HEAD_LR": 0.004, "WEIGHT_DECAY": 0.1, "WARMDOWN_SHARE": 0.4, "VALUE_EMBEDDINGS": True, "LOGIT_CAP": 15.0,
+    "DEPTH": 8,
+    "WIDTH": 512,
+    "HEAD_DIM": 64,
+    "BATCH_TOKENS": 524288,
+    "SEQUENCE_LENGTH": 2048,
+    "VOCAB_SIZE": 8192,
+    "WINDOW_PATTERN": "SSSL",
+    "MATRIX_LR": 0.02,
+    "EMBED_LR": 0.3,
+    "HEAD_LR": 0.004,
+    "WEIGHT_DECAY": 0.1,
+    "WARMDOWN_SHARE": 0.4,
+    "VALUE_EMBEDDINGS": True,
+    "LOGIT_CAP": 15.0,
 }
 
 IDEAS: list[tuple[str, dict[str, Any]]] = [
@@ -86,9 +98,13 @@ def task(**changes: Any) -> Task:
     sized = {"DEPTH", "WIDTH", "BATCH_TOKENS", "SEQUENCE_LENGTH", "VOCAB_SIZE"}
     units = {"DEPTH": "layers", "WIDTH": "channels", "BATCH_TOKENS": "tokens per step", "SEQUENCE_LENGTH": "tokens", "VOCAB_SIZE": "tokens"}
     made = Task(
-        name="trainer", version="1", description="Train a small model in a fixed time.", asset=Asset(files=["train.py"], program="program.md"),
+        name="trainer",
+        version="1",
+        description="Train a small model in a fixed time.",
+        asset=Asset(files=["train.py"], program="program.md"),
         metric=Metric(name="bits_per_byte", unit="bits/byte", direction="lower", version="1", smallest_effect=0.005),
-        artifact=[ArtifactFile(name="weights.safetensors", at="end", max_bytes=10**9)], train=Command(command=["python"]),
+        artifact=[ArtifactFile(name="weights.safetensors", at="end", max_bytes=10**9)],
+        train=Command(command=["python"]),
         evaluate=Command(command=["python"]),
         constants={name: ConstantRange(type="float", low=0, high=1, unit=units.get(name, ""), size=name in sized) for name in REFERENCE},
         observables={
@@ -106,8 +122,18 @@ def task(**changes: Any) -> Task:
 
 def gb10() -> Device:
     return Device(
-        kind="cuda", index=0, name="NVIDIA GB10", slug="nvidia-gb10", uuid="GPU-5b1c2d3e-0000-1111-2222-333344445555", compute_capability="12.1",
-        sm_count=48, memory_total_bytes=128 * 10**9, memory_usable_bytes=119 * 10**9, memory_unified=True, driver="580.95.05", cuda="13.0",
+        kind="cuda",
+        index=0,
+        name="NVIDIA GB10",
+        slug="nvidia-gb10",
+        uuid="GPU-5b1c2d3e-0000-1111-2222-333344445555",
+        compute_capability="12.1",
+        sm_count=48,
+        memory_total_bytes=128 * 10**9,
+        memory_usable_bytes=119 * 10**9,
+        memory_unified=True,
+        driver="580.95.05",
+        cuda="13.0",
         processes=[4242],
     )
 
@@ -115,24 +141,42 @@ def gb10() -> Device:
 def profile(device: Device, peak: float = 92.3e12, bandwidth: float = 218e9) -> Profile:
     """A measured profile with a datasheet beside it."""
     return Profile(
-        device_slug=device.slug, device_kind=device.kind, name=device.name, sha256=SHA,
-        datasheet=Datasheet(vendor="nvidia", name=device.name, values={
-            "bf16_flops": Sourced(value=125e12, unit="FLOP/s", source="derived", note="derived"),
-            "bandwidth_bytes_per_s": Sourced(value=273e9, unit="bytes/s", source="vendor"),
-        }),
+        device_slug=device.slug,
+        device_kind=device.kind,
+        name=device.name,
+        sha256=SHA,
+        datasheet=Datasheet(
+            vendor="nvidia",
+            name=device.name,
+            values={
+                "bf16_flops": Sourced(value=125e12, unit="FLOP/s", source="derived", note="derived"),
+                "bandwidth_bytes_per_s": Sourced(value=273e9, unit="bytes/s", source="vendor"),
+            },
+        ),
         measurement=Measurement(
-            benchmark_version="1", measured_at="2026-03-12T20:31:00Z", mode="full", device={"name": device.name}, environment={"torch": "2.13.0"},
-            matrix=[MatrixRate(dtype="bfloat16", flops=peak, shape=(8192, 8192, 8192), sustained_flops=peak * 0.94),
-                    MatrixRate(dtype="float32", flops=peak * 0.22, shape=(4096, 4096, 4096))],
+            benchmark_version="1",
+            measured_at="2026-03-12T20:31:00Z",
+            mode="full",
+            device={"name": device.name},
+            environment={"torch": "2.13.0"},
+            matrix=[
+                MatrixRate(dtype="bfloat16", flops=peak, shape=(8192, 8192, 8192), sustained_flops=peak * 0.94),
+                MatrixRate(dtype="float32", flops=peak * 0.22, shape=(4096, 4096, 4096)),
+            ],
             attention=[
                 AttentionResult(backend="sdpa_flash", head_dim=64, accepted=True, forward_s=2.7e-3, backward_s=6.9e-3),
                 AttentionResult(backend="sdpa_math", head_dim=64, accepted=True, forward_s=6.1e-3, backward_s=14.2e-3),
                 AttentionResult(backend="flash_attention_3", head_dim=64, accepted=False, reason="no kernel image for sm_121"),
             ],
-            launch_overhead_s=6.4e-6, container_startup_s=0.31,
+            launch_overhead_s=6.4e-6,
+            container_startup_s=0.31,
         ),
-        peak_flops=peak, peak_source="measured bfloat16", bandwidth_bytes_per_s=bandwidth, usable_memory_bytes=119 * 10**9,
-        attention_backend="sdpa_flash", notes=["The vendor publishes no dense BF16 rate for this board."],
+        peak_flops=peak,
+        peak_source="measured bfloat16",
+        bandwidth_bytes_per_s=bandwidth,
+        usable_memory_bytes=119 * 10**9,
+        attention_backend="sdpa_flash",
+        notes=["The vendor publishes no dense BF16 rate for this board."],
     )
 
 
@@ -150,9 +194,11 @@ def _observed(constants: dict[str, Any], rng: random.Random) -> dict[str, float]
     cost = constants["DEPTH"] * constants["WIDTH"] ** 2
     steps = 93 * (8 * 512**2 / cost) ** 0.7 * (524288 / constants["BATCH_TOKENS"]) ** 0.8 * rng.uniform(0.995, 1.005)
     return {
-        "steps": float(round(steps)), "tokens_per_s": steps * constants["BATCH_TOKENS"] / 300, "params": 12.0 * cost + 2 * constants["VOCAB_SIZE"] * 512,
+        "steps": float(round(steps)),
+        "tokens_per_s": steps * constants["BATCH_TOKENS"] / 300,
+        "params": 12.0 * cost + 2 * constants["VOCAB_SIZE"] * 512,
         "mfu": 0.31 * (cost / (8 * 512**2)) ** 0.35 * (constants["BATCH_TOKENS"] / 524288) ** 0.15,
-        "peak_memory_bytes": 2.1e9 + 122e9 * (constants["BATCH_TOKENS"] / 524288) ** 0.75 * (constants["DEPTH"] / 8),
+        "peak_memory_bytes": 2.1e9 + 93e9 * (constants["BATCH_TOKENS"] / 524288) ** 0.75 * (constants["DEPTH"] / 8),
     }
 
 
@@ -197,13 +243,41 @@ class Builder:
         ]
         wall = 300 + self.rng.uniform(14, 19)
         values: dict[str, Any] = {
-            "night_id": self.night_id, "experiment": experiment, "run": len(self.runs) + 1, "kind": kind, "status": "ok", "metric": self.task.metric.name,
-            "score": value, "scores": [Score(split="val", score=value, score_legacy=value - 0.003, bytes=1_000_000)], "seed": 1000 + len(self.runs),
-            "asset_sha256": sha, "image_digest": "sha256:" + SHA, "task_sha256": SHA, "isolation": "docker", "device": self.device.name, "torch": "2.13.0",
-            "started_at": self.now.isoformat().replace("+00:00", "Z"), "create_s": 0.3, "startup_s": 6.0, "budget_s": 300.0, "finish_s": 0.6,
-            "evaluate_s": 7.5, "wall_s": wall, "observables": observed, "curve": curve,
-            "telemetry": Telemetry(samples=150, power_w_mean=88.0, energy_j=88.0 * wall, temperature_c_max=71, peak_memory_bytes=int(observed["peak_memory_bytes"])),
-            "log_tail": "".join(f"step {int(observed['steps'] * i / 6)} loss {value + 3 / i:.4f} tokens/s {observed['tokens_per_s']:.0f}\n" for i in range(2, 7)),
+            "night_id": self.night_id,
+            "experiment": experiment,
+            "run": len(self.runs) + 1,
+            "kind": kind,
+            "status": "ok",
+            "metric": self.task.metric.name,
+            "score": value,
+            "scores": [Score(split="val", score=value, score_legacy=value - 0.003, bytes=1_000_000)],
+            "seed": 1000 + len(self.runs),
+            "asset_sha256": sha,
+            "image_digest": "sha256:" + SHA,
+            "task_sha256": SHA,
+            "isolation": "docker",
+            "device": self.device.name,
+            "torch": "2.13.0",
+            "started_at": self.now.isoformat().replace("+00:00", "Z"),
+            "create_s": 0.3,
+            "startup_s": 6.0,
+            "budget_s": 300.0,
+            "finish_s": 0.6,
+            "evaluate_s": 7.5,
+            "wall_s": wall,
+            "observables": observed,
+            "curve": curve,
+            "telemetry": Telemetry(
+                samples=150,
+                power_w_mean=88.0,
+                energy_j=88.0 * wall,
+                temperature_c_max=71,
+                peak_memory_bytes=int(observed["peak_memory_bytes"]),
+            ),
+            "log_tail": "".join(
+                f"step {int(observed['steps'] * i / 6)} loss {value + 3 / i:.4f} tokens/s {observed['tokens_per_s']:.0f}\n"
+                for i in range(2, 7)
+            ),
         }
         values.update(changes)
         run = Run(**values)
@@ -219,19 +293,48 @@ class Builder:
         sha = sha_of(text)
         diff = "\n".join(difflib.unified_diff(self.text.splitlines(), text.splitlines(), "a/train.py", "b/train.py", lineterm=""))
         values: dict[str, Any] = {
-            "night_id": self.night_id, "experiment": number, "parent": self.incumbent, "agent": "search", "hypothesis": hypothesis, "diff": diff,
-            "predicted_effect": round(rng.gauss(-0.006, 0.01), 4), "asset_sha256": sha, "noise_sd": self.sd, "noise_n": 3 + number,
+            "night_id": self.night_id,
+            "experiment": number,
+            "parent": self.incumbent,
+            "agent": "search",
+            "hypothesis": hypothesis,
+            "diff": diff,
+            "predicted_effect": round(rng.gauss(-0.006, 0.01), 4),
+            "asset_sha256": sha,
+            "noise_sd": self.sd,
+            "noise_n": 3 + number,
         }
         dice = rng.random()
         if dice < 0.04:
-            run = self._run(number, "screen", constants, sha, status="failed", score=None, scores=[], reason=Reason.OUT_OF_MEMORY,
-                            detail="CUDA out of memory. Tried to allocate 18.00 GiB", curve=[], wall_s=21.0,
-                            log_tail="Traceback (most recent call last):\n  File \"train.py\", line 301\ntorch.OutOfMemoryError: CUDA out of memory.")
+            run = self._run(
+                number,
+                "screen",
+                constants,
+                sha,
+                status="failed",
+                score=None,
+                scores=[],
+                reason=Reason.OUT_OF_MEMORY,
+                detail="CUDA out of memory. Tried to allocate 18.00 GiB",
+                curve=[],
+                wall_s=21.0,
+                log_tail='Traceback (most recent call last):\n  File "train.py", line 301\ntorch.OutOfMemoryError: CUDA out of memory.',
+            )
             self._decide(values, Verdict.FAILED, [run.run], reason="out_of_memory")
             return
         if dice < 0.055:
-            run = self._run(number, "screen", constants, sha, status="rejected", score=None, scores=[], reason=Reason.NOT_CAUSAL,
-                            detail="outputs before the cut changed in 7 of 64 rows", suspicious=["throughput_too_high"])
+            run = self._run(
+                number,
+                "screen",
+                constants,
+                sha,
+                status="rejected",
+                score=None,
+                scores=[],
+                reason=Reason.NOT_CAUSAL,
+                detail="outputs before the cut changed in 7 of 64 rows",
+                suspicious=["throughput_too_high"],
+            )
             self._decide(values, Verdict.REJECTED, [run.run], reason="not_causal")
             return
         invalid = []
@@ -245,8 +348,16 @@ class Builder:
             half = 2.1 * self.sd * 1.4
             difference = (screen.score or level) - level
             verdict = Verdict.WORSE if difference > half else Verdict.WITHIN_NOISE
-            self._decide(values, verdict, [screen.run], difference=difference, interval_low=difference - half, interval_high=difference + half, p=0.4,
-                         runs_invalid=invalid)
+            self._decide(
+                values,
+                verdict,
+                [screen.run],
+                difference=difference,
+                interval_low=difference - half,
+                interval_high=difference + half,
+                p=0.4,
+                runs_invalid=invalid,
+            )
             return
         fresh = [self._run(number, "replicate", constants, sha) for _ in range(3)]
         pair = [self._run(self.incumbent, "replicate", self.constants, sha_of(self.text), for_experiment=number) for _ in range(2)]
@@ -256,8 +367,16 @@ class Builder:
         if kept:
             self.incumbent, self.constants, self.text = number, constants, text
             self.assets[sha] = {"train.py": text}
-        self._decide(values, Verdict.KEPT if kept else Verdict.WITHIN_NOISE, [*(r.run for r in fresh), *(r.run for r in pair)], difference=difference,
-                     interval_low=difference - half, interval_high=difference + half, p=0.0007 if kept else 0.21, runs_invalid=invalid)
+        self._decide(
+            values,
+            Verdict.KEPT if kept else Verdict.WITHIN_NOISE,
+            [*(r.run for r in fresh), *(r.run for r in pair)],
+            difference=difference,
+            interval_low=difference - half,
+            interval_high=difference + half,
+            p=0.0007 if kept else 0.21,
+            runs_invalid=invalid,
+        )
 
     def _variation(self) -> tuple[str, dict[str, Any]]:
         name = self.rng.choice(["MATRIX_LR", "EMBED_LR", "HEAD_LR", "WEIGHT_DECAY", "WARMDOWN_SHARE", "DEPTH", "WIDTH", "BATCH_TOKENS"])
@@ -285,22 +404,44 @@ class Builder:
         for _ in range(4):
             for number, constants, text in ((0, REFERENCE, self.baseline), (self.incumbent, self.constants, self.text)):
                 value = _quality(constants) + self.rng.gauss(0, self.sd)
-                self._run(number, "confirm", constants, sha_of(text), score=value * 1.01,
-                          scores=[Score(split="val", score=value), Score(split="test", score=value * 1.01), Score(split="transfer", score=value * 1.4)])
+                self._run(
+                    number,
+                    "confirm",
+                    constants,
+                    sha_of(text),
+                    score=value * 1.01,
+                    scores=[
+                        Score(split="val", score=value),
+                        Score(split="test", score=value * 1.01),
+                        Score(split="transfer", score=value * 1.4),
+                    ],
+                )
         survives = self.confirm == "confirmed"
 
         def estimate(split: str, shrink: float, reach: float, pairs: int, level: float) -> Estimate:
             relative = claimed * shrink
             return Estimate(
-                split=split, baseline_mean=base * level, winner_mean=base * level * (1 + relative), difference=base * level * relative,
-                interval_low=base * level * (relative - reach), interval_high=base * level * (relative + reach), relative=relative,
-                relative_low=relative - reach, relative_high=relative + reach, pairs=pairs, method="95 %: Student over seed pairs and bootstrap over documents",
+                split=split,
+                baseline_mean=base * level,
+                winner_mean=base * level * (1 + relative),
+                difference=base * level * relative,
+                interval_low=base * level * (relative - reach),
+                interval_high=base * level * (relative + reach),
+                relative=relative,
+                relative_low=relative - reach,
+                relative_high=relative + reach,
+                pairs=pairs,
+                method="95 %: Student over seed pairs and bootstrap over documents",
                 holds=relative + reach < 0,
             )
 
         shrink = 0.96 if survives else 0.02
-        estimates = [estimate("val", shrink + 0.02, 0.006, 4, 1), estimate("test", shrink, 0.013, 4, 1.01), estimate("transfer_model", shrink * 0.7, 0.021, 4, 1.4),
-                     estimate("transfer_configuration", shrink * 0.8, 0.03, 3, 1.3)]
+        estimates = [
+            estimate("val", shrink + 0.02, 0.006, 4, 1),
+            estimate("test", shrink, 0.013, 4, 1.01),
+            estimate("transfer_model", shrink * 0.7, 0.021, 4, 1.4),
+            estimate("transfer_configuration", shrink * 0.8, 0.03, 3, 1.3),
+        ]
         return Confirmation(status="confirmed" if survives else "not_confirmed", estimates=estimates, claimed=claimed, shrinkage=1 - shrink)
 
     def night(self, **changes: Any) -> Night:
@@ -311,19 +452,48 @@ class Builder:
         self.assets[baseline_sha] = {"train.py": self.baseline}
         started = min((r.started_at for r in self.runs), default=self.now.isoformat())
         plan = NightPlan(
-            night_id=self.night_id, started_at=started, hours=max(0.1, min(hours, 24)), device=self.device, profile=profile(self.device), task=self.task,
-            task_sha256=SHA, preset_name="h100", preset=self.task.presets["h100"], isolation="docker", image_digest="sha256:" + SHA, data_sha256=SHA,
-            agent="search", seed=7, baseline_sha256=baseline_sha, reference_sha256=baseline_sha, versions={"appliance": "0.1.0", "python": "3.11.2"},
-            command=["appliance", "overnight", "--hours", "9", "--task", "trainer", "--agent", "search"], test_split_uses=2,
+            night_id=self.night_id,
+            started_at=started,
+            hours=max(0.1, min(hours, 24)),
+            device=self.device,
+            profile=profile(self.device),
+            task=self.task,
+            task_sha256=SHA,
+            preset_name="h100",
+            preset=self.task.presets["h100"],
+            isolation="docker",
+            image_digest="sha256:" + SHA,
+            data_sha256=SHA,
+            agent="search",
+            seed=7,
+            baseline_sha256=baseline_sha,
+            reference_sha256=baseline_sha,
+            versions={"appliance": "0.1.0", "python": "3.11.2"},
+            command=["appliance", "overnight", "--hours", "9", "--task", "trainer", "--agent", "search"],
+            test_split_uses=2,
         )
         winners = [e for e in self.experiments if e.verdict == Verdict.KEPT]
         state = NightState(
-            phase="ended", ended_at=self.now.isoformat(), ended_why="the clock was spent", incumbent=self.incumbent,
-            incumbent_sha256=sha_of(self.text), confirmation=confirmation, expected_false_keeps=0.002 * len(self.experiments),
-            clock={"calibrate_s": 1290.0, "search_s": 27000.0, "confirm_s": 2600.0},
+            phase="ended",
+            ended_at=self.now.isoformat(),
+            ended_why="the clock was spent",
+            incumbent=self.incumbent,
+            incumbent_sha256=sha_of(self.text),
+            confirmation=confirmation,
+            expected_false_keeps=0.002 * len(self.experiments),
+            clock={"calibrate": 1290.0, "search": 27000.0, "confirm": 2600.0},
             attribution=[
-                {"change": e.hypothesis, "experiment": e.experiment, "runs": 3, "loss": loss, "interval_low": loss - 0.004, "interval_high": loss + 0.004,
-                 "share": loss / 0.3, "carries": loss > 0.004} for e, loss in zip(winners, (0.11, 0.09, 0.031, 0.002, 0.012, 0.004, 0.003, 0.002), strict=False)
+                {
+                    "change": e.hypothesis,
+                    "experiment": e.experiment,
+                    "runs": 3,
+                    "loss": loss,
+                    "interval_low": loss - 0.004,
+                    "interval_high": loss + 0.004,
+                    "share": loss / 0.3,
+                    "carries": loss > 0.004,
+                }
+                for e, loss in zip(winners, (0.11, 0.09, 0.031, 0.002, 0.012, 0.004, 0.003, 0.002), strict=False)
             ],
         )
         night = Night(plan=plan, state=state, runs=self.runs, experiments=self.experiments, assets=self.assets)
