@@ -35,6 +35,7 @@ class Case:
     known: bool = False
     drift: Drift = field(default_factory=Drift)
     calibration: int = CALIBRATION
+    spread: float = 1.0
     others: bool = False
     """Show the other policies beside it."""
 
@@ -141,6 +142,7 @@ def _nights(case: Case) -> Nights:
         screens=np.random.default_rng([5, 2]),
         known=case.known,
         drift=case.drift,
+        spread=case.spread,
     )
     nights.calibrate(np.arange(case.nights), case.calibration)
     return nights
@@ -154,16 +156,17 @@ def cases() -> list[Case]:
     scale, centre = float(calm.std(ddof=1)), float(calm.mean())
     undetected = resampled(scores, scale, centre)
     return [
-        Case(name="Gaussian, sd estimated", draw=gaussian, nights=4000, others=True),
+        Case(name="Gaussian, sd estimated", draw=gaussian, nights=6000, others=True),
         Case(name="Gaussian, sd known", draw=gaussian, nights=2000, known=True, others=True),
-        Case(name="Gaussian, calibrated on 3 runs", draw=gaussian, nights=1000, calibration=3),
-        Case(name="Gaussian, calibrated on 8 runs", draw=gaussian, nights=1000, calibration=8),
-        Case(name="heavy tails (Student, 4 df)", draw=heavy, nights=1000),
-        Case(name="real runs, disturbed ones found", draw=resampled(calm, scale, centre), nights=1000, others=True),
-        Case(name="real runs, disturbed ones let in", draw=undetected, nights=1000),
-        Case(name="drift, 2 sd better over the night", draw=gaussian, nights=1000, drift=Drift(per_run=-2 / 140), others=True),
-        Case(name="drift, 2 sd worse over the night", draw=gaussian, nights=1000, drift=Drift(per_run=2 / 140)),
-        Case(name="drift, random walk of 1 sd", draw=gaussian, nights=1000, drift=Drift(walk=1 / 140**0.5)),
+        Case(name="Gaussian, calibrated on 3 runs", draw=gaussian, nights=2000, calibration=3),
+        Case(name="Gaussian, calibrated on 8 runs", draw=gaussian, nights=2000, calibration=8),
+        Case(name="heavy tails (Student, 4 df)", draw=heavy, nights=2000),
+        Case(name="candidates with 1.5 times the noise", draw=gaussian, nights=2000, spread=1.5),
+        Case(name="real runs, disturbed ones found", draw=resampled(calm, scale, centre), nights=2000, others=True),
+        Case(name="real runs, disturbed ones let in", draw=undetected, nights=2000),
+        Case(name="drift, 2 sd better over the night", draw=gaussian, nights=2000, drift=Drift(per_run=-2 / 140), others=True),
+        Case(name="drift, 2 sd worse over the night", draw=gaussian, nights=2000, drift=Drift(per_run=2 / 140)),
+        Case(name="drift, random walk of 1 sd", draw=gaussian, nights=2000, drift=Drift(walk=1 / 140**0.5)),
     ]
 
 

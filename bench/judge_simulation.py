@@ -45,6 +45,8 @@ class Nights:
     known: bool = False
     """The sd is known (1), not estimated."""
     drift: Drift = field(default_factory=Drift)
+    spread: float = 1.0
+    """sd of a candidate's run, where it is another than the incumbent's."""
 
     def __post_init__(self) -> None:
         n = self.count
@@ -69,15 +71,15 @@ class Nights:
             setattr(twin, name, getattr(self, name).copy())
         return twin
 
-    def run(self, rows: Ints, effect: float = 0.0) -> Floats:
+    def run(self, rows: Ints, effect: float = 0.0, spread: float = 1.0) -> Floats:
         """One run on each of `rows`; `effect` is how much better its asset truly is."""
-        scores = self.draw(self.rng, len(rows)) + self.offset[rows] - effect
+        scores = spread * self.draw(self.rng, len(rows)) + self.offset[rows] - effect
         self.move(rows)
         return scores
 
     def screen(self, effect: float = 0.0) -> Floats:
         """A screening run on every night, from a stream of its own: so all policies meet the same candidates."""
-        scores = self.draw(self.screens, self.count) + self.offset - effect
+        scores = self.spread * self.draw(self.screens, self.count) + self.offset - effect
         self.move(np.arange(self.count))
         return scores
 
@@ -98,7 +100,7 @@ class Nights:
     def run_candidate(self, rows: Ints, effect: float) -> Floats:
         """A fresh run of the candidate."""
         where = self.offset[rows]
-        scores = self.run(rows, effect)
+        scores = self.run(rows, effect, self.spread)
         self.candidate[rows] += _moments(scores, where)
         return scores
 
@@ -208,7 +210,7 @@ def decide(nights: Nights, rule: Rule, effect: float = 0.0) -> Outcome:
         out.fresh[rows, k] = nights.run_candidate(rows, effect)
         out.extra[rows] += 1
         sd, _ = nights.noise(rows)
-        rows = rows[known_sum[rows] / known_n[rows] - nights.candidate[rows, 1] / (k + 1) >= rule.half[k] * sd]
+        rows = rows[known_sum[rows] / known_n[rows] - nights.candidate[rows, 1] / (k + 1) >= rule.lead * sd]
         if not len(rows):
             break
         beside = nights.run_incumbent(rows)
@@ -223,7 +225,7 @@ def decide(nights: Nights, rule: Rule, effect: float = 0.0) -> Outcome:
         out.kept[rows[keep]] = True
         out.lead[rows] = lead
         out.reach[rows] = critical(0.025, nights.known)[df] * error
-        rows = rows[~keep & (lead >= rule.futility[k] * sd)]
+        rows = rows[~keep]
     nights.settle(out.kept, out.fresh)
     return out
 

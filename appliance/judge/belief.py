@@ -5,13 +5,13 @@ from appliance.judge.rule import RULE, Rule
 
 
 def expected_false_keeps(screened: int, rule: Rule = RULE, noise: Noise | None = None) -> float:
-    """Of `screened` experiments that got a valid screening run, were none of them any better: the worst case.
+    """Of `screened` experiments with a valid screening run, were none of them any better than the incumbent: the most that noise explains.
 
-    From the rates that simulation gave this rule (see `rule`), at the degrees of freedom the night ended with; None: not known, the
-    smallest taken.
+    From the rate that simulation gave the rule, at the degrees of freedom the night ended with (None: as if the sd were known, which
+    is more).
     """
-    del noise
-    return screened * 0.002
+    less = rule.false_keeps_less / noise.df if noise else 0.0
+    return screened / 100 * max(0.0, rule.false_keeps_per_100 - less)
 
 
 def expected_false_keeps_if_lower(experiments: int) -> float:

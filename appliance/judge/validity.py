@@ -2,8 +2,10 @@
 
 A run is invalid only where both are true: its throughput is below what its own configuration reaches on this machine, and something
 outside its container can be named for it. Slow without a cause is the run's own doing and its own result; a cause without slowness did
-no harm. Where there is nothing to compare the throughput with, only a gross cause counts. Pressure (PSI) is no cause: a run that starts
-more threads than there are cores makes it itself; the share of others and of the hypervisor are measured outside the container.
+no harm. A configuration that has no runs yet is compared with an expectation, roughly; there a gross cause counts by itself. An asset
+cannot roll its dice again that way, because nothing it does is read as a cause. Pressure (PSI) is none: a run that starts more threads
+than there are cores makes it itself; the share of others and of the hypervisor are measured outside the container. Memory is none
+either: what others take of it ends a run or slows it by a cause that shows as theirs.
 """
 
 from collections.abc import Sequence
@@ -24,8 +26,8 @@ STEAL_SHARE = 0.03
 CLOCK_SHARE = 0.9
 """Of the normal clock; below it the device was slowed."""
 SUSPENDED_S = 1.0
-GROSS = 2.5
-"""Times the usual threshold, where throughput cannot be compared."""
+GROSS = 1.5
+"""Times the usual threshold: enough on its own where the configuration has no runs of its own to compare with."""
 
 _EVENTS = (  # first match wins
     ("thermal", Reason.DISTURBED_THERMAL),
@@ -87,10 +89,13 @@ def normal(throughputs: Sequence[float], telemetry: Sequence[Telemetry]) -> Norm
     )
 
 
-def expected(estimate: float, calibration_estimate: float, calibration: Normal) -> Normal:
-    """Normal of a configuration that has not run: its estimated throughput, scaled by what calibration reached of its own estimate."""
-    scale = calibration.throughput / calibration_estimate if calibration.throughput and calibration_estimate > 0 else None
-    throughput = estimate * scale if scale else None
+def expected(estimate: float | None, calibration_estimate: float | None, calibration: Normal) -> Normal:
+    """Normal of a configuration that has not run: its estimated throughput, scaled by what calibration reached of its own estimate.
+
+    None for either estimate: the task has none; what is usual on this machine is known all the same.
+    """
+    scale = calibration.throughput / calibration_estimate if calibration.throughput and calibration_estimate else None
+    throughput = estimate * scale if scale and estimate else None
     return Normal(
         throughput=throughput,
         limit=throughput * (1 - EXPECTED_SHARE) if throughput else None,
@@ -137,14 +142,11 @@ def disturbance(telemetry: Telemetry, throughput: float | None, normal: Normal |
     """
     if telemetry.suspended_s > SUSPENDED_S:
         return Reason.DISTURBED_SUSPEND
-    comparable = throughput is not None and normal is not None and normal.limit is not None
-    if comparable:
-        assert throughput is not None
-        assert normal is not None
-        assert normal.limit is not None
-        if throughput >= normal.limit:
-            return None
-    found = causes(telemetry, normal, gross=not comparable)
+    slower = throughput < normal.limit if normal is not None and normal.limit is not None and throughput is not None else None
+    exact = slower is not None and normal is not None and normal.same_configuration
+    if exact and not slower:
+        return None
+    found = causes(telemetry, normal, gross=not slower)
     return found[0] if found else None
 
 

@@ -64,7 +64,7 @@ def next_step(
         return look.goes_on("candidate") if open_ or _could_be_simpler(look, metric, rule, simpler) else look.closed(rule)
     if ahead:
         look = _Look.of(metric, candidate, known, noise, "fresh", pairs)
-        if pairs < rule.max_pairs and (look.lead >= rule.half[pairs] * noise.sd or _could_be_simpler(look, metric, rule, simpler)):
+        if pairs < rule.max_pairs and (look.lead >= rule.lead * noise.sd or _could_be_simpler(look, metric, rule, simpler)):
             return look.goes_on("incumbent")
         return look.closed(rule)
     look = _Look.of(metric, candidate, incumbent, noise, "fresh", pairs)
@@ -72,11 +72,7 @@ def next_step(
         return look.closed(rule, Verdict.KEPT)
     if simpler and pairs >= 2 and _tail(look.lead + metric.smallest_effect, look.error, noise.df) <= rule.simpler_p:
         return look.closed(rule, Verdict.KEPT_SIMPLER)
-    if pairs >= rule.max_pairs:
-        return look.closed(rule)
-    if look.lead >= rule.futility[pairs - 1] * noise.sd or _could_be_simpler(look, metric, rule, simpler):
-        return look.goes_on("candidate")
-    return look.closed(rule)
+    return look.closed(rule) if pairs >= rule.max_pairs else look.goes_on("candidate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -185,7 +185,7 @@ def on_a_threshold(step: Step, noise: Noise) -> bool:
     limits = [
         0.0,
         RULE.screen * noise.sd,
-        *(x * noise.sd for x in (*RULE.half, *RULE.futility)),
+        RULE.lead * noise.sd,
         LOWER.smallest_effect,
         -LOWER.smallest_effect,
     ]
