@@ -1,8 +1,9 @@
 """First process of a process sandbox: starts the command, adopts its orphans, and lets none of them outlive the host's interest.
 
-Runs alone (`python -I keeper.py REQUEST`), so it imports nothing of ours. REQUEST is JSON: argv, environment, folder, nonce, limits.
+Runs alone (`python -I keeper.py REQUEST`), so it imports nothing of ours. REQUEST is JSON: argv, environment, folder, nonce, limits, user.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -51,6 +52,24 @@ def kill_all(root: int) -> None:
     signal_all(root, signal.SIGKILL)
 
 
+def signal_user(user: int, number: int) -> None:
+    """Send a signal to every process of a user in one call of the kernel: a fork bomb cannot outrun it."""
+    helper = os.fork()
+    if helper == 0:
+        become(user)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, number)
+        os._exit(0)
+    os.waitpid(helper, 0)
+
+
+def become(user: int) -> None:
+    """Give up root for good."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
 def _limit(limits: dict[str, int]) -> None:
     for name, value in limits.items():
         kind = getattr(resource, name)
@@ -66,6 +85,7 @@ def main(request: dict[str, object]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     host = os.getppid()
     argv: list[str] = request["argv"]  # type: ignore[assignment]
+    user: int | None = request["user"]  # type: ignore[assignment]
     command = os.fork()
     if command == 0:
         os.setsid()
@@ -73,6 +93,8 @@ def main(request: dict[str, object]) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir(str(request["folder"]))
         _limit(request["limits"])  # type: ignore[arg-type]
+        if user is not None:
+            become(user)
         try:
             os.execvpe(argv[0], argv, request["environment"])  # type: ignore[arg-type]  # noqa: S606 - no shell on purpose
         except OSError as error:
@@ -90,6 +112,8 @@ def main(request: dict[str, object]) -> None:
             if pid == command:
                 code = os.waitstatus_to_exitcode(status)
                 os.write(1, f"\n::appliance {request['nonce']} exit {code if code >= 0 else 128 - code}\n".encode())
+    if user is not None:
+        signal_user(user, signal.SIGKILL)
     kill_all(os.getpid())
 
 

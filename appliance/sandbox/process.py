@@ -1,7 +1,7 @@
 """The process sandbox: the same protocol with plain processes, for machines that are containers themselves. It isolates nothing.
 
-Covered: a scrubbed environment, limits on memory, processes and disk (looked at twenty times a second), the whole tree killed, processes that
-left their parent included. Not covered: the network, the rest of the file system, other processes of the same user. Every
+Covered: a scrubbed environment, limits on memory and disk (looked at twenty times a second), the whole tree killed, processes that left their
+parent included; as root, a user of its own, which bounds the number of processes (not where root's folders are closed to others). Not covered: the network, the rest of the file system, other processes of the same user. Every
 record of it says `isolation = none`.
 """
 
@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import resource
+import secrets
 import shutil
 import signal
 import stat
@@ -30,6 +31,9 @@ from appliance.sandbox.sweep import stale_controls
 
 LOOK_S = 0.05
 """Between two looks at what the tree uses."""
+
+FIRST_USER = 1_000_000
+"""Runs get users from here on, where no system keeps accounts."""
 
 _PAGE = resource.getpagesize()
 
@@ -81,6 +85,10 @@ class ProcessBox(ProtocolBox):
         (self._work / "tmp").mkdir(parents=True)
         self.out = spec.out_folder.absolute() if spec.out_folder is not None else self._work / "out"
         self.out.mkdir(exist_ok=True)
+        self.user = _own_user([sandbox.python, self._work, *spec.folders.values()])
+        if self.user is not None:
+            for folder in (self.out, self._work / "tmp"):
+                os.chown(folder, self.user, self.user)
         folders: dict[str, str] = {name: str(host.absolute()) for name, host in spec.folders.items()}
         folders |= {"CONTROL": str(self.control), "OUT": str(self.out)}
         temporary = str(self._work / "tmp")
@@ -97,8 +105,14 @@ class ProcessBox(ProtocolBox):
         command = argv(spec, folders.get("TASK", ""))
         if command[0] in {"python", "python3"}:
             command[0] = str(sandbox.python)
-        limits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096, "RLIMIT_FSIZE": max(spec.limits.out_bytes, spec.limits.tmp_bytes)}
-        request = {"argv": command, "environment": variables, "folder": temporary, "nonce": self.nonce, "limits": limits}
+        processes = spec.limits.pids + (_processes_of(os.getuid()) if self.user is None else 0)
+        limits = {
+            "RLIMIT_NPROC": processes,
+            "RLIMIT_CORE": 0,
+            "RLIMIT_NOFILE": 4096,
+            "RLIMIT_FSIZE": max(spec.limits.out_bytes, spec.limits.tmp_bytes),
+        }
+        request = {"argv": command, "environment": variables, "folder": temporary, "nonce": self.nonce, "limits": limits, "user": self.user}
         try:
             self._keeper = subprocess.Popen(
                 [sys.executable, "-I", keeper.__file__, json.dumps(request)],
@@ -156,20 +170,32 @@ class ProcessBox(ProtocolBox):
                 reason = "No space left on device"
             if reason is not None:
                 self.log.feed(2, f"killed by the host: {reason}\n".encode())
-                keeper.kill_all(root)
+                self._signal(signal.SIGKILL)
             if self._over.wait(LOOK_S):
                 break
         for reader in readers:
             reader.join()
         self.log.end()
 
+    def _signal(self, number: int) -> None:
+        """Signal everything below the keeper."""
+        if self._keeper is None:
+            return
+        if self.user is not None:
+            # As that user, to all of its processes at once: the kernel misses none, however fast they fork.
+            subprocess.run(
+                ["/bin/sh", "-c", f"kill -{number} -1"], user=self.user, group=self.user, extra_groups=[], check=False, timeout=60
+            )
+        elif number == signal.SIGKILL:
+            keeper.kill_all(self._keeper.pid)
+        else:
+            keeper.signal_all(self._keeper.pid, number)
+
     def _freeze(self) -> None:
-        if self._keeper is not None:
-            keeper.signal_all(self._keeper.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def _thaw(self) -> None:
-        if self._keeper is not None:
-            keeper.signal_all(self._keeper.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def _copy(self, file: ArtifactFile, target: Path) -> bool:
         try:
@@ -198,7 +224,7 @@ class ProcessBox(ProtocolBox):
 
     def _kill(self) -> End:
         if self._keeper is not None:
-            keeper.kill_all(self._keeper.pid)
+            self._signal(signal.SIGKILL)
             self._over.set()
             self._keeper.kill()
             self._keeper.wait()
@@ -217,6 +243,27 @@ class ProcessBox(ProtocolBox):
 
 def _work_of(control: Path) -> Path:
     return control.with_name(control.name.replace("-control-", "-work-"))
+
+
+def _own_user(needed: list[Path]) -> int | None:
+    """As root: a user of the run's own, so that its processes can be counted and killed as one; None where it could not read what it needs."""
+    if os.getuid() != 0:
+        return None
+    for path in needed:
+        for part in (path.absolute(), *path.absolute().parents):
+            if not part.stat().st_mode & stat.S_IXOTH:
+                return None
+    return FIRST_USER + secrets.randbelow(FIRST_USER)
+
+
+def _processes_of(user: int) -> int:
+    """Threads of a user, as RLIMIT_NPROC counts them."""
+    total = 0
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and entry.stat().st_uid == user:
+                total += len(list((entry / "task").iterdir()))
+    return total
 
 
 def _private_bytes(pid: int) -> int:
