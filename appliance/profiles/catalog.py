@@ -6,16 +6,16 @@ from typing import Any
 
 from appliance.errors import UsageError
 from appliance.profiles.files import datasheet_files, measurement_files, read_datasheet, read_measurement, roots
-from appliance.profiles.match import sheet_of
-from appliance.profiles.verify import as_device, headline
+from appliance.profiles.match import measured_on_such, sheet_of
+from appliance.profiles.verify import headline
 from appliance.records import FORMAT_VERSION, Datasheet, Device, Measurement
 
 
 def index(folders: Sequence[Path] | None = None) -> dict[str, Any]:
     """`{"format_version", "boards": […], "problems": […]}`, one board per folder, in the order of their names.
 
-    A board: vendor, folder, name, architecture, `datasheet` {value name → {value, unit, source, note}}, `measurements` (headline figures, driver,
-    torch, date, file) and `roofline` {"peak_flops", "bandwidth_bytes_per_s", "ridge_flops_per_byte", "source"} or None.
+    A board: vendor, folder, name, architecture, `datasheet` {value name → {value, unit, source, note}}, `measurements` (headline figures,
+    driver, torch, date, file) and `roofline` {"peak_flops", "bandwidth_bytes_per_s", "ridge_flops_per_byte", "source"} or None.
     """
     boards: dict[tuple[str, str], dict[str, Any]] = {}
     problems: list[str] = []
@@ -60,8 +60,6 @@ def list_lines(folders: Sequence[Path] | None = None) -> list[str]:
 
 def match_lines(device: Device, folders: Sequence[Path] | None = None) -> list[str]:
     """Every file that speaks of this device, and how it matches."""
-    from appliance.profiles.match import measured_on_such
-
     lines = []
     for root in roots() if folders is None else folders:
         for path in datasheet_files(root):
@@ -81,9 +79,7 @@ def match_lines(device: Device, folders: Sequence[Path] | None = None) -> list[s
 
 def show_lines(measurement: Measurement) -> list[str]:
     """A measurement for people."""
-    lines = [
-        f"{measurement.device.get('name')}, measured {measurement.measured_at} ({measurement.mode}, benchmark {measurement.benchmark_version})"
-    ]
+    lines = [f"{measurement.device.get('name')}, measured {measurement.measured_at} ({measurement.mode})"]
     for rate in measurement.matrix:
         sustained = f", sustained {rate.sustained_flops / 1e12:.4g}" if rate.sustained_flops else ""
         m, k, n = rate.shape
@@ -163,6 +159,3 @@ def _sheet_match(path: Path, device: Device) -> str | None:
     except UsageError:
         return None
     return sheet_of(sheet, device)
-
-
-__all__ = ["as_device", "index", "list_lines", "match_lines", "show_lines"]

@@ -1,4 +1,4 @@
-"""JSON Schema 2020-12 of the two file kinds, generated from the records. `python -m appliance.profiles.schema` writes them under `profiles/schema`."""
+"""JSON Schema 2020-12 of both file kinds, generated from the records. `python -m appliance.profiles.schema` writes `profiles/schema`."""
 
 from pathlib import Path
 from typing import Any

@@ -86,7 +86,7 @@ def import_(path: Path, root: Path | None = None) -> Path:
     _refuse(path, [finding for finding in findings if finding.severity == "error"])
     measurement = read_measurement(path)
     target = root or own_root()
-    there = [other for other in target.glob(f"*/*/*-{(measurement.sha256 or '')[:8]}.json")] if target.is_dir() else []
+    there = list(target.glob(f"*/*/*-{(measurement.sha256 or '')[:8]}.json"))
     if there:
         raise UsageError(f"{path.name}: is already there as {there[0].name}.")
     return store(measurement, target)
@@ -103,9 +103,8 @@ def diff(one: Measurement, other: Measurement) -> list[str]:
         else:
             lines.append(f"{field}: {a:.4g} → {b:.4g} ({b / a - 1:+.1%})")
     winners = [{(w["head_dim"], w["window"]): w["backend"] for w in m.attention_winners} for m in (one, other)]
-    for case in sorted({*winners[0], *winners[1]}, key=str):
-        if winners[0].get(case) != winners[1].get(case):
-            lines.append(f"attention {case}: {winners[0].get(case)} → {winners[1].get(case)}")
+    cases = [case for case in sorted({*winners[0], *winners[1]}, key=str) if winners[0].get(case) != winners[1].get(case)]
+    lines += [f"attention {case}: {winners[0].get(case)} → {winners[1].get(case)}" for case in cases]
     for name, a_side, b_side in (("environment", one.environment, other.environment), ("device", one.device, other.device)):
         lines += [
             f"{name}.{key}: {a_side.get(key)} → {b_side.get(key)}"

@@ -1,4 +1,4 @@
-"""Can this measurement be believed and shared? Schema and hash (by reading), aggregates from raw samples, plausibility, agreement with others."""
+"""Can this measurement be believed and shared? Schema, hash, aggregates from raw samples, plausibility, agreement with others."""
 
 import math
 import statistics
