@@ -9,6 +9,7 @@ from pathlib import Path
 from appliance import hardware, paths, profiles, sandbox
 from appliance.errors import ApplianceError
 from appliance.records import ArtifactFile, Device, Limits, Profile
+from appliance.sandbox import failures
 from appliance.workflows.place import SandboxKind, open_place
 from appliance.workflows.progress import Progress
 
@@ -51,7 +52,7 @@ def measure(device: Device, place: sandbox.Sandbox, environment: dict[str, str |
         for path in (work, *task.rglob("*"), task):
             path.chmod(0o755 if path.is_dir() else 0o644)
         spec = sandbox.Spec(
-            command=("python3", "-P", "{task}/__main__.py"),
+            command=("python3", "-P", "{task}"),
             folders={"TASK": task},
             device=device,
             limits=Limits(pids=512),
@@ -64,8 +65,8 @@ def measure(device: Device, place: sandbox.Sandbox, environment: dict[str, str |
             box.release()
             result = box.run(out)
         if not (out / "measurement.json").is_file():
-            lines = result.log_tail.strip().splitlines() or ["it wrote nothing"]
-            raise ApplianceError(f"the probe could not measure {device.name}: {result.refused or lines[-1]}")
+            reason, cause = failures.name(result) or (None, "it wrote nothing")
+            raise ApplianceError(f"the probe could not measure {device.name}: {reason}: {cause}")
         raw = json.loads((out / "measurement.json").read_bytes())
     return profiles.store(profiles.from_probe(raw, device, environment))
 
