@@ -11,6 +11,9 @@ from markupsafe import Markup
 from appliance import paths
 
 
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """Autoescape is on for every template, whatever its name; an unknown name in a template is an error."""
@@ -64,6 +67,6 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def rendered(name: str, **values: object) -> str:
-    """One page. Blank lines that templates leave are taken out; text within `pre` keeps its own."""
-    return environment().get_template(name).render(**values)
+def rendered(name: str, /, **values: object) -> str:
+    """One page. What could hide or reorder text (control characters, bidirectional overrides, lone surrogates) is shown as U+FFFD."""
+    return _UNSEEN.sub("\ufffd", environment().get_template(name).render(**values))
