@@ -1,0 +1,151 @@
+"""Rebuild a checked graph as something that runs: one call per node, each result freed after its last use.
+
+The operations come from `torch.ops.aten` by a name that is on the allowlist. Before it ever runs, the graph is walked once on the `meta` device, where tensors have
+shapes but no memory: that gives every result's size, and a graph that would not fit is refused without having allocated anything.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from graph_format import FormatError, Graph
+from operations import operations
+from torch import Tensor
+
+_LITERALS = {"dtype": torch, "memory_format": torch}
+
+
+class Program:
+    """A graph that can be called: int64 [B, T] → logits [B, T, V]."""
+
+    def __init__(self, graph: Graph, weights: list[Tensor], device: torch.device) -> None:
+        self.batch, self.length = graph.batch, graph.length
+        self.graph = graph
+        self.device = device
+        self._weights = weights
+        self._output = graph.output
+        self.calls: list[tuple[Callable[..., Any], list[Any], dict[str, Any]]] = []
+        last: dict[int, int] = {}
+        for index, node in enumerate(graph.nodes):
+            name, _, overload = node["op"].removeprefix("aten.").rpartition(".")
+            if node["op"].removeprefix("aten.") not in operations():
+                raise FormatError(f"operation {node['op']!r:.80} is not on the list")
+            operation = getattr(getattr(torch.ops.aten, name), overload)
+            kwargs = {key: literal(value) for key, value in node["kwargs"].items()}
+            if any(argument.name == "device" for argument in operation._schema.arguments) and "Tensor self" not in str(operation._schema):
+                kwargs["device"] = device
+            self.calls.append((operation, [literal(value) for value in node["args"]], kwargs))
+            for reference in references([node["args"], node["kwargs"]]):
+                last[reference] = index
+        last[graph.output["node"]] = len(graph.nodes)
+        self._frees: list[list[int]] = [[] for _ in graph.nodes]
+        for index in range(len(graph.nodes)):
+            self._frees[last.get(index, index)].append(index) if last.get(index, index) < len(graph.nodes) else None
+
+    def __call__(self, tokens: Tensor, watch: Mapping[int, Callable[[Any], None]] | None = None) -> Tensor:
+        """Run the graph. `watch` calls back with the result of the nodes it names."""
+        results: list[Any] = [None] * len(self.calls)
+        with torch.no_grad():
+            for index, (operation, args, kwargs) in enumerate(self.calls):
+                bound = [self._resolve(value, tokens, results) for value in args]
+                named = {key: self._resolve(value, tokens, results) for key, value in kwargs.items()}
+                results[index] = operation(*bound, **named)
+                if watch is not None and index in watch:
+                    watch[index](results[index])
+                for freed in self._frees[index]:
+                    results[freed] = None
+            return self._resolve(_Reference(self._output), tokens, results)
+
+    def _resolve(self, value: Any, tokens: Tensor, results: list[Any]) -> Any:
+        if type(value) is _Reference:
+            if value.node is not None:
+                result = results[value.node]
+                return result if value.item is None else result[value.item]
+            return tokens if value.weight is None else self._weights[value.weight]
+        if type(value) is list:
+            return [self._resolve(item, tokens, results) for item in value]
+        return value
+
+    def measure(self, limit_bytes: int) -> tuple[tuple[int, ...], torch.dtype, set[torch.dtype]]:
+        """Walk the graph on the meta device: (output shape, its dtype, every dtype that occurs).
+
+        Raises:
+            FormatError: an operation does not fit its arguments, or what lives at once exceeds `limit_bytes`.
+        """
+        meta = torch.device("meta")
+        twin = Program.__new__(Program)
+        twin.__dict__.update(self.__dict__)
+        twin.calls = [(o, a, {**k, "device": meta} if "device" in k else k) for o, a, k in self.calls]
+        twin._weights = [weight.to(meta) for weight in self._weights]
+        dtypes: set[torch.dtype] = {weight.dtype for weight in self._weights}
+        sizes: list[int] = [0] * len(self.calls)
+        live = 0
+
+        def account(index: int) -> Callable[[Any], None]:
+            def look(result: Any) -> None:
+                nonlocal live
+                for tensor in result if isinstance(result, (list, tuple)) else [result]:
+                    dtypes.add(tensor.dtype)
+                    sizes[index] += tensor.numel() * tensor.element_size()
+                live += sizes[index]
+                if live > limit_bytes:
+                    raise FormatError(
+                        f"node {index} ({self.graph.nodes[index]['op']}) would bring the graph to {live} bytes, more than {limit_bytes}"
+                    )
+                live -= sum(sizes[freed] for freed in self._frees[index])
+
+            return look
+
+        try:
+            output = twin(
+                torch.empty((self.batch, self.length), dtype=torch.int64, device=meta), {i: account(i) for i in range(len(self.calls))}
+            )
+        except FormatError:
+            raise
+        except Exception as error:
+            raise FormatError(
+                f"the graph does not fit together: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__:.200}"
+            ) from error
+        if not isinstance(output, Tensor):
+            raise FormatError("the graph's output is not one tensor")
+        return tuple(output.shape), output.dtype, dtypes
+
+
+class _Reference:
+    """Where an argument comes from."""
+
+    __slots__ = ("item", "node", "weight")
+
+    def __init__(self, value: Mapping[str, Any]) -> None:
+        self.node = value.get("node")
+        self.item = value.get("item")
+        self.weight = value.get("weight")
+
+
+def literal(value: Any) -> Any:
+    """A JSON argument of a checked graph as torch wants it; references as `_Reference`."""
+    if type(value) is list:
+        return [literal(item) for item in value]
+    if type(value) is not dict:
+        return value
+    if "float" in value:
+        return float(value["float"])
+    for tag, module in _LITERALS.items():
+        if tag in value:
+            return getattr(module, value[tag])
+    return _Reference(value)
+
+
+def references(value: Any) -> list[int]:
+    """Nodes that an argument refers to."""
+    if type(value) is list:
+        return [reference for item in value for reference in references(item)]
+    if type(value) is dict:
+        if "node" in value:
+            return [value["node"]]
+        return (
+            [reference for item in value.values() for reference in references(item)]
+            if "weight" not in value and "input" not in value
+            else []
+        )
+    return []
