@@ -1,6 +1,7 @@
 """One proposal, its runs, and the verdict on it; the row the ledger keeps of it."""
 
 from enum import StrEnum
+from typing import Literal
 
 from appliance.records.base import FORMAT_VERSION, Count, NonNegative, Record
 
@@ -57,7 +58,9 @@ class Experiment(Record, frozen=True, kw_only=True):
     """Runs that count in the verdict."""
     runs_invalid: list[int] = []
     difference: float | None = None
-    """Candidate minus incumbent in the metric's unit, from fresh runs."""
+    """Candidate minus incumbent in the metric's unit."""
+    basis: Literal["screen", "fresh"] | None = None
+    """What `difference`, its interval and `p` are from: the candidate's fresh runs, or its screening run where that ended it."""
     interval_low: float | None = None
     interval_high: float | None = None
     """95 % interval of the difference."""

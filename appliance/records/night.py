@@ -60,10 +60,10 @@ class Estimate(Record, frozen=True, kw_only=True):
     difference: float
     interval_low: float
     interval_high: float
-    relative: float
-    """difference / baseline_mean."""
-    relative_low: float
-    relative_high: float
+    relative: float | None
+    """difference / |baseline_mean|; None, with its interval, where the baseline's mean is exactly 0."""
+    relative_low: float | None
+    relative_high: float | None
     pairs: Count
     method: str
     """How the interval was made, for people."""

@@ -41,6 +41,9 @@ def test_a_clear_gain_holds_and_its_relative_form_agrees() -> None:
     found = estimate("test", LOWER, *split(random.Random(1), 4, 60, -0.4))
     assert found.holds
     assert found.interval_low < found.difference < found.interval_high < 0
+    assert found.relative is not None
+    assert found.relative_low is not None
+    assert found.relative_high is not None
     assert found.relative == pytest.approx(found.winner_mean / found.baseline_mean - 1)
     assert found.relative_low < found.relative < found.relative_high < 0
     assert "4 seed pairs" in found.method
@@ -57,7 +60,7 @@ def test_documents_make_the_interval_wider_than_seeds_alone() -> None:
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = random.Random(3)
-    hits, trials = 0, 120
+    hits, trials = 0, 60
     for _ in range(trials):
         found = estimate("test", LOWER, *split(rng, 4, 30, -0.05))
         hits += found.interval_low <= -0.05 <= found.interval_high
@@ -79,6 +82,18 @@ def test_order_of_pairs_and_direction_change_nothing_else(pairs: list[tuple[floa
 def test_what_is_no_pairs_is_refused(baseline: list[float], winner: list[float]) -> None:
     with pytest.raises(ValueError, match="pair"):
         estimate("test", LOWER, baseline, winner)
+
+
+def test_a_baseline_of_zero_has_a_difference_and_no_relative_one() -> None:
+    found = estimate("test", HIGHER, [0.0, 0.0, 0.0, 0.0], [3.0, 4.0, 3.0, 3.0])
+    assert found.holds
+    assert (found.relative, found.relative_low, found.relative_high) == (None, None, None)
+
+
+def test_negative_scores_keep_the_sign_of_their_relative_difference() -> None:
+    found = estimate("test", LOWER, [-1.0, -1.1], [-2.0, -2.1])
+    assert found.relative is not None
+    assert found.relative < 0
 
 
 def test_runs_scored_on_different_documents_are_refused() -> None:
