@@ -74,7 +74,8 @@ class Ledger:
         self._opened = _boot_s()
         self._closed = threading.Event()
         if heartbeat_s > 0:
-            threading.Thread(target=self._beat, args=(heartbeat_s,), name="ledger-heartbeat", daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # no thread to be had: the clock is still kept with every row
+                threading.Thread(target=self._beat, args=(heartbeat_s,), name="ledger-heartbeat", daemon=True).start()
 
     # runs
 

@@ -75,7 +75,7 @@ def encode(kind: Kind[R], records: Iterable[R]) -> bytes:
 def _to_bytes(table: Any) -> bytes:
     sink = io.BytesIO()
     many = table.num_rows > 1
-    pq.write_table(table, sink, compression="zstd", use_dictionary=many, write_statistics=many)
+    pq.write_table(table, sink, compression="zstd" if many else "snappy", use_dictionary=many, write_statistics=many)
     return sink.getvalue()
 
 
@@ -86,7 +86,7 @@ def decode(data: bytes, where: str, names: list[str] | None = None) -> Any:
         UsageError: a newer format.
         pyarrow.ArrowInvalid, OSError: not a readable Parquet file.
     """
-    file = pq.ParquetFile(io.BytesIO(data))
+    file = pq.ParquetFile(pa.BufferReader(data))
     columns.check_version(file.schema_arrow, where)
     return file.read(columns=[name for name in names if name in file.schema_arrow.names] if names else None, use_threads=False)
 
