@@ -53,6 +53,8 @@ class Search:
         failures = 0
         while not judge.calibration_complete(self.belief.fresh(0), effect):
             run = self.runs.execute(self._order(0, "calibration", f"calibration/{self.belief.epoch}/{self.book.next_run()}"))
+            if run.status == "invalid":
+                raise ApplianceError(f"the machine is too busy to measure on ({run.reason}): end what else runs on it and start again")
             failures += run.status != "ok"
             if failures > 2:
                 raise ApplianceError(f"the unchanged asset does not run on this machine: {run.reason}: {run.detail or run.log_tail[-300:]}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import appliance
 from appliance import agents, judge, ledger, report, tasks
-from appliance.errors import ApplianceError, SandboxError, UsageError
+from appliance.errors import ApplianceError, UsageError
 from appliance.records import Confirmation, NightPlan, Run
 from appliance.workflows import testuses
 from appliance.workflows.assets import Assets
@@ -138,7 +138,7 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
         progress=progress,
     )
     confirm = Confirm(book=book, runs=runs, assets=assets, first=workplace.first, second=workplace.second, clock=clock, progress=progress)
-    why, interrupted = "the clock was spent", False
+    why, interrupted, failure = "the clock was spent", False, None
     try:
         _phase(book, progress, "calibrate")
         search.calibrate()
@@ -156,8 +156,8 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
         book.update_state(confirmation=confirmation)
     except KeyboardInterrupt:
         why, interrupted = "interrupted", True
-    except SandboxError as error:
-        why = f"the sandbox failed again and again: {error}"
+    except ApplianceError as error:  # what was measured is kept and shown; then the error is told
+        why, failure = str(error), error
     finally:
         agent.close()
     screened = sum(run.kind == "screen" for run in book.runs())
@@ -174,6 +174,8 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
     progress.phase("report")
     page = report.write(ledger.read(book.folder), book.folder / "report.html")
     progress.phase("end", str(page))
+    if failure is not None:
+        raise failure
     return Outcome(folder=book.folder, page=page, interrupted=interrupted, confirmation=book.state.confirmation)
 
 
