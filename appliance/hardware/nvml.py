@@ -52,7 +52,9 @@ class _Asker:
             if error.value in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED):
                 raise LostError(str(error)) from error
             self.refused[name] = reason_of(error)
-        except (pynvml.NVMLLibraryMismatchError, UnicodeDecodeError, ValueError) as error:
+        except pynvml.NVMLLibraryMismatchError:  # no NVMLError: the driver lacks the version the binding wants
+            self.refused[name] = "this driver is too old to tell"
+        except (UnicodeDecodeError, ValueError) as error:
             self.refused[name] = f"the binding could not read the driver's answer: {error}"
         return None
 
@@ -183,6 +185,7 @@ def _read(handle: Any, index: int, parent: Any | None) -> Device:
     memory = _memory(ask, handle, name)
     cuda = ask("cuda", pynvml.nvmlSystemGetCudaDriverVersion_v2)
     if cuda is None:
+        ask.refused.pop("cuda", None)
         cuda = ask("cuda", pynvml.nvmlSystemGetCudaDriverVersion)
     usage = ask("utilization", pynvml.nvmlDeviceGetUtilizationRates, handle)
     return Device(
