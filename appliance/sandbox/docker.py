@@ -61,6 +61,10 @@ class DockerSandbox:
                 f"the engine has no runtime {runtime!r} (it has {known}): install it and name it in /etc/docker/daemon.json"
             )
 
+    def close(self) -> None:
+        """Close the connection to the engine."""
+        self.client.close()
+
     def create(self, spec: Spec) -> "DockerBox":
         """Create and start a container."""
         return DockerBox(self, spec)

@@ -60,10 +60,13 @@ def connect(timeout_s: float = CALL_TIMEOUT_S) -> Any:
         if url.scheme in {"tcp", "http", "https", "ssh"} and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
             raise PrerequisiteError(f"the engine at {address} is on another machine and cannot see this one's folders: unset DOCKER_HOST")
         client = None
+        client = None
         try:
             client = docker.DockerClient(base_url=address, timeout=timeout_s)
             client.ping()
         except (docker.errors.DockerException, requests.exceptions.RequestException, ValueError) as error:
+            if client is not None:
+                client.close()
             if "Permission denied" in str(error) or "PermissionError" in str(error):
                 denied.append(address)
             if client is not None:

@@ -74,7 +74,11 @@ def build(options: ImageOptions, progress: Callable[[str], None]) -> Image:
         PrerequisiteError: no engine, no base image, or less than 5 GB of disk.
         ApplianceError: packages could not be downloaded, or the build failed; the message is the last line of either.
     """
-    client = engine.ensure(progress)
+    with contextlib.closing(engine.ensure(progress)) as client:
+        return _found_or_built(client, options, progress)
+
+
+def _found_or_built(client: Any, options: ImageOptions, progress: Callable[[str], None]) -> Image:
     dockerfile = (share("docker") / "Dockerfile").read_bytes()
     requirements = _requirements((share("docker") / "requirements.txt").read_text(), options)
     base = _local_base(client, options)
@@ -115,8 +119,8 @@ def show() -> list[Image]:
     Raises:
         PrerequisiteError: no engine answers.
     """
-    client = engine.connect()
-    images = client.images.list(name=REPOSITORY, filters={"label": LABEL})
+    with contextlib.closing(engine.connect()) as client:
+        images = client.images.list(name=REPOSITORY, filters={"label": LABEL})
     return [_record(image) for image in sorted(images, key=lambda image: str(image.attrs["Created"]), reverse=True)]
 
 

@@ -47,6 +47,9 @@ class ProcessSandbox:
     def __init__(self, *, python: Path | None = None) -> None:
         self.python = python or Path(sys.executable)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def create(self, spec: Spec) -> "ProcessBox":
         """Start a process tree."""
         return ProcessBox(self, spec)

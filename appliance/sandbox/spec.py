@@ -105,3 +105,6 @@ class Sandbox(Protocol):
 
     def sweep(self, labels: Mapping[str, str] | None = None) -> list[str]:
         """Remove what earlier boxes with these labels left (all of ours without any); the names of what was removed."""
+
+    def close(self) -> None:
+        """Close what the sandbox holds open; boxes must be gone."""

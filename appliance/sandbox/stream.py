@@ -49,5 +49,6 @@ class Attached:
             pass
         finally:
             self._log.end()
-            with contextlib.suppress(OSError):
-                self._holder.close()
+            for closable in (self._holder, self._socket, getattr(self._holder, "_response", self._holder)):
+                with contextlib.suppress(OSError, ValueError):
+                    closable.close()
