@@ -15,7 +15,8 @@ from time import perf_counter
 import numpy as np
 from judge_simulation import Draw, Drift, Floats, Nights, Outcome, SingleRun, decide, three_fresh
 
-from appliance.judge import REBASELINE_EVERY, RULE, throughput_limit
+from appliance.judge import REBASELINE_EVERY, RULE, Noise, next_step, throughput_limit
+from appliance.records import Metric, Verdict
 
 EXPERIMENTS = 100
 CALIBRATION = 6
@@ -70,7 +71,8 @@ def gaussian(rng: np.random.Generator, n: int) -> Floats:
 
 
 def heavy(rng: np.random.Generator, n: int) -> Floats:
-    return rng.standard_t(4, n) / np.sqrt(2)
+    scores: Floats = rng.standard_t(4, n) / np.sqrt(2)
+    return scores
 
 
 def resampled(scores: Floats, scale: float, centre: float) -> Draw:
@@ -185,6 +187,31 @@ def detector() -> str:
     )
 
 
+def smaller(margin: float, candidates: int = 1500) -> str:
+    """What becomes of a smaller candidate that is as good as the incumbent, and of one that is worse by the very margin it may lose."""
+    rng = np.random.default_rng(8)
+    metric = Metric(name="score", unit="sd", direction="lower", version="1", smallest_effect=margin)
+    shares = []
+    for worse in (0.0, margin):
+        kept = runs = 0
+        for _ in range(candidates):
+            reference, screen = rng.standard_normal(8).tolist(), rng.standard_normal() + worse
+            candidate, incumbent = list[float](), list[float]()
+            while True:
+                step = next_step(metric, screen, reference, candidate, incumbent, Noise(sd=1.0, df=30), simpler=True)
+                if step.needs is None:
+                    break
+                runs += 1
+                (candidate if step.needs == "candidate" else incumbent).append(rng.standard_normal() + worse * (step.needs == "candidate"))
+            kept += step.verdict in (Verdict.KEPT, Verdict.KEPT_SIMPLER)
+        shares.append((kept / candidates, runs / candidates))
+    (equal, cost), (bad, bad_cost) = shares
+    return (
+        f"smaller candidates, margin {margin:g} sd: {equal:.2f} of equal ones kept at {cost:.1f} extra runs each, "
+        f"{bad:.3f} of those worse by the margin at {bad_cost:.1f}"
+    )
+
+
 def line(row: Row) -> str:
     coverage = "" if row.coverage is None else f"{row.coverage:6.2f} {row.claim:6.2f}"
     power = " / ".join(f"{row.power[effect]:.2f}" for effect in EFFECTS)
@@ -204,6 +231,8 @@ def main() -> int:
         for row in found:
             print(line(row), flush=True)
         rows += found
+    print(smaller(1.5))
+    print(smaller(2.5))
     print(detector())
     print(f"per 100 null candidates; {perf_counter() - began:.0f} s")
     estimated, known = (

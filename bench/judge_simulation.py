@@ -128,7 +128,8 @@ class Nights:
 
     def bias(self) -> Floats:
         """By how much the incumbent's estimate, the mean of its fresh runs, is too good; every night's candidates were null."""
-        return (self.incumbent[:, 3] - self.incumbent[:, 1]) / self.incumbent[:, 0]
+        bias: Floats = (self.incumbent[:, 3] - self.incumbent[:, 1]) / self.incumbent[:, 0]
+        return bias
 
     def reference_mean(self) -> tuple[Floats, Floats]:
         """Mean and number of the reference runs of every night."""

@@ -14,6 +14,7 @@ from appliance.judge.noise import (
 )
 from appliance.judge.reserve import ConfirmationPlan, plan_confirmation
 from appliance.judge.rule import RULE, Rule
+from appliance.judge.size import simpler
 from appliance.judge.validity import Normal, causes, disturbance, expected, normal, slow, throughput_limit
 from appliance.judge.verdict import Step, incumbent_estimate, next_step
 
@@ -43,6 +44,7 @@ __all__ = [
     "pool",
     "repeats",
     "shrinkage",
+    "simpler",
     "slow",
     "status",
     "throughput_limit",

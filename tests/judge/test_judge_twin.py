@@ -76,6 +76,23 @@ def test_the_vectorised_twin_decides_every_candidate_as_next_step_does(calibrati
     assert kept > 20, "the comparison must see both verdicts"
 
 
+def test_on_null_nights_the_rule_keeps_its_promises() -> None:
+    """A small copy of `make bench-judge`: 60,000 null candidates; the limits are the promised ones with room for the luck of so few."""
+    rng, screens = streams(99)
+    nights = Nights(count=600, draw=lambda generator, n: generator.standard_normal(n), rng=rng, screens=screens)
+    nights.calibrate(np.arange(600), 6)
+    kept = extra = found = 0
+    for experiment in range(1, 101):
+        if experiment % 20 == 0:
+            found += int(decide(nights.copy(), RULE, 3.0).kept.sum())
+        out = decide(nights, RULE)
+        kept, extra = kept + int(out.kept.sum()), extra + int(out.extra.sum())
+    assert kept / 600 < 0.2 + 3 * (0.2 / 600) ** 0.5
+    assert extra / 600 < 42
+    assert found / (5 * 600) > 0.9
+    assert nights.bias().mean() < 0.3
+
+
 def test_interpolated_quantiles_are_close_to_exact_ones() -> None:
     from appliance.judge import student
 
