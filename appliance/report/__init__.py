@@ -1,5 +1,24 @@
 """Pages: the report of a night, the published site, the comparison of nights, the live page. Knows nothing of what a task measures."""
 
-from appliance.report.page import render, write
+from appliance.report.compare import compare, comparison
+from appliance.report.live import Server, serve
+from appliance.report.page import render, write, write_text
+from appliance.report.private import stripped
+from appliance.report.profiles import profile_index
+from appliance.report.site import Published, Source, fingerprint, publish
 
-__all__ = ["render", "write"]
+__all__ = [
+    "Published",
+    "Server",
+    "Source",
+    "compare",
+    "comparison",
+    "fingerprint",
+    "profile_index",
+    "publish",
+    "render",
+    "serve",
+    "stripped",
+    "write",
+    "write_text",
+]

@@ -62,6 +62,17 @@ def decades(scale: Scale, unit: str) -> list[Tick]:
     ]
 
 
+def log_ticks(scale: Scale, unit: str) -> list[Tick]:
+    """Ticks of a logarithmic scale: powers of ten, and 2 and 5 times them where that leaves fewer than three."""
+    found = decades(scale, unit)
+    if len(found) >= 3:
+        return found
+    first, last = math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high))
+    values = [m * 10.0**k for k in range(first, last + 1) for m in (1, 2, 5)]
+    inside = [v for v in values if scale.low <= v <= scale.high]
+    return [Tick(px(scale.at(v)), numbers.scaled(v, unit) if unit or v >= 1e5 else numbers.significant(v)) for v in inside]
+
+
 def path(points: list[tuple[float, float]]) -> str:
     """An SVG path through pixels."""
     return "M" + " ".join(f"{px(x)},{px(y)}" for x, y in points) if points else ""

@@ -50,6 +50,7 @@ class Gain:
     """A relative difference of the metric, winner against baseline, with where it comes from."""
 
     relative: float
+    """A share of the baseline's score; in the metric's own unit where `absolute`."""
     low: float | None
     high: float | None
     split: str
@@ -57,6 +58,8 @@ class Gain:
     holds: bool | None
     """None: cannot be said (no interval)."""
     method: str
+    absolute: bool = False
+    """The baseline scored exactly 0, so nothing can be relative to it."""
 
 
 class Facts:
@@ -184,6 +187,8 @@ class Facts:
             return None
         for e in self.confirmation.estimates:
             if e.split == split:
+                if e.relative is None:
+                    return Gain(e.difference, e.interval_low, e.interval_high, e.split, e.pairs, e.holds, e.method, absolute=True)
                 return Gain(e.relative, e.relative_low, e.relative_high, e.split, e.pairs, e.holds, e.method)
         return None
 

@@ -169,7 +169,7 @@ def _sentence(text: str) -> tuple[str, str]:
 
 
 def _evidence(e: Experiment) -> str:
-    parts = []
+    parts = ["from the screening run alone"] if e.basis == "screen" and e.difference is not None else []
     if numbers.known(e.p):
         parts.append(f"p {'< 0.0001' if (e.p or 0) < 1e-4 else '= ' + numbers.significant(e.p, 2)}")
     if numbers.known(e.noise_sd):

@@ -10,6 +10,18 @@ from appliance.report import numbers
 from appliance.report.facts import Facts
 
 Pairs = list[tuple[str, str]]
+_LABEL_OF = {
+    "seed": "Seed",
+    "started_at": "Started",
+    "agent": "Agent",
+    "device": "Device",
+    "task_sha256": "Task sha256",
+    "profile": "Profile sha256",
+    "reference_sha256": "Reference sha256",
+    "baseline_sha256": "Reference sha256",
+    "preset": "Budget of one run",
+    "isolation": "Isolation",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +182,9 @@ def _counted(total: int, causes: Counter[str]) -> str:
 
 
 def environment(facts: Facts) -> Pairs:
-    """What the numbers were made with."""
+    """What the numbers were made with; what an imported file does not tell is left out."""
     plan, device = facts.plan, facts.plan.device
+    untold = {_LABEL_OF.get(name, name) for name in plan.unknown}
     run = next((r for r in facts.runs if r.torch), None)
     pairs = [
         ("Device", device.name),
@@ -198,7 +211,7 @@ def environment(facts: Facts) -> Pairs:
         ("Ended", numbers.minute(facts.state.ended_at) if facts.state.ended_at else "not yet"),
         ("Ended because", facts.state.ended_why or ""),
     ]
-    return [(label, text) for label, text in pairs if text]
+    return [(label, text) for label, text in pairs if text and label not in untold]
 
 
 def cost(facts: Facts) -> Pairs:

@@ -23,7 +23,7 @@ from appliance.report import configuration, numbers, page, private, roofline, te
 from appliance.report.facts import Facts, Gain
 
 _SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
-_LAYOUT: Final = "1"
+_LAYOUT: Final = "2"
 """Counts up when an entry of index.json changes its shape, so that old ones are made again."""
 
 
@@ -128,6 +128,7 @@ def entry(facts: Facts) -> dict[str, Any]:
         "status": status,
         "held": bool(status == "confirmed" and test and test.holds),
         "relative": _plain(gain.relative if gain else None),
+        "absolute": bool(gain and gain.absolute),
         "relative_low": _plain(gain.low if gain else None),
         "relative_high": _plain(gain.high if gain else None),
         "split": gain.split if gain else None,
@@ -270,16 +271,16 @@ _STATUS: Final = {
 def _shown(n: dict[str, Any]) -> dict[str, Any]:
     gain = None
     if n["relative"] is not None and n["status"] != "no_winner":
-        gain = Gain(n["relative"], n["relative_low"], n["relative_high"], n["split"] or "", 0, n["held"], "")
+        gain = Gain(n["relative"], n["relative_low"], n["relative_high"], n["split"] or "", 0, n["held"], "", absolute=n["absolute"])
     changed = [f"{name} {numbers.literal(value)}" for name, value in n["constants"].items()]
     return {
         **n,
-        "gain": numbers.percent(gain.relative, gain.low, gain.high, sign=True) if gain else numbers.UNKNOWN,
-        "span": numbers.percent_span(gain.low, gain.high) if gain else numbers.UNKNOWN,
+        "gain": verdict.signed(gain)[0] if gain else numbers.UNKNOWN,
+        "span": verdict.signed(gain)[1] if gain else numbers.UNKNOWN,
         "day": numbers.day(n["date"]),
         "iso": n["date"],
         "said": _STATUS.get(n["status"], n["status"]),
         "changed": changed[:6],
         "more": max(0, len(changed) - 6),
-        "repeated": n["reproduced"] or "not tried",
+        "repeated": n["reproduced"] or "not yet",
     }

@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from appliance import paths
 
-
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

@@ -81,14 +81,26 @@ def better_word(facts: Facts, relative: float) -> str:
 
 
 def amount(facts: Facts, gain: Gain) -> str:
-    """`22.5 % lower`."""
+    """`22.5 % lower`; with the metric's unit where it cannot be relative."""
+    if gain.absolute:
+        size, _ = numbers.with_interval(abs(gain.relative), gain.low, gain.high, sign=False)
+        return f"{size} {facts.metric.unit} {better_word(facts, gain.relative)}"
     return f"{numbers.percent(abs(gain.relative), gain.low, gain.high)} {better_word(facts, gain.relative)}"
+
+
+def signed(gain: Gain) -> tuple[str, str]:
+    """(difference, interval) for a table."""
+    if gain.absolute:
+        return numbers.with_interval(gain.relative, gain.low, gain.high)
+    return numbers.percent(gain.relative, gain.low, gain.high, sign=True), numbers.percent_span(gain.low, gain.high)
 
 
 def interval(gain: Gain) -> str:
     """`95 % interval 21.0 to 24.0 %`; an interval through zero keeps its signs."""
     if gain.low is None or gain.high is None:
         return "no interval"
+    if gain.absolute:
+        return f"95{numbers.NARROW}% interval {numbers.with_interval(gain.relative, gain.low, gain.high)[1]}"
     same_side = gain.low * gain.high > 0
     return f"95{numbers.NARROW}% interval {numbers.percent_span(gain.low, gain.high, magnitude=same_side)}"
 
@@ -194,6 +206,7 @@ def _forest(facts: Facts) -> Forest:
             claim = Gain(facts.confirmation.claimed, None, None, "search", claim.pairs, None, "the search's fresh runs")
         gains.append(("search", claim))
     gains += [(split, gain) for split in SPLITS if split != "search" and (gain := facts.estimate(split))]
+    gains = [(split, gain) for split, gain in gains if not gain.absolute]
     known = [v * 100 for _, g in gains for v in (g.relative, g.low, g.high) if v is not None and numbers.known(v)]
     if not known:
         return Forest()
