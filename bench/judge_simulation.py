@@ -151,7 +151,8 @@ def _moments(scores: Floats, where: Floats) -> Floats:
 
 
 def _within(group: Floats) -> Floats:
-    return np.maximum(group[:, 2] - group[:, 1] ** 2 / np.maximum(group[:, 0], 1), 0)
+    squares: Floats = np.maximum(group[:, 2] - group[:, 1] ** 2 / np.maximum(group[:, 0], 1), 0)
+    return squares
 
 
 def _free(group: Floats) -> Ints:
