@@ -1,7 +1,7 @@
 """What goes out to others and comes in from them: imports of results files, exports of nights, bundles.
 
 read(path)                  someone else's results or log → Imported
-export(night, path)         a night as .tsv or .csv
+export_night(night, path)   a night as .tsv or .csv
 write_bundle(path, …)       a night's result in one file
 open_bundle(path)           a stranger's, checked
 """

@@ -16,7 +16,6 @@ SUMMARY = re.compile(r"(?P<key>[A-Za-z][A-Za-z0-9_]*):\s+(?P<value>\S+)")
 BUDGET = re.compile(r"Time budget:\s*(?P<seconds>\d{1,7}(?:\.\d+)?)\s*s", re.IGNORECASE | re.ASCII)
 TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^[\w.]*(?:Error|Exception)\b")
 OUT_OF_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError")
-BANNER = re.compile(r"[#=*>~_-].*|.*[=~_-]{3,}")
 _RULE = re.compile(r"[\s|:=*~_-]+")
 
 
@@ -44,6 +43,8 @@ class Cells:
     status: str = ""
     description: str = ""
     time: str = ""
+    reason: str | None = None
+    """Why it is not kept; None where there is no such column."""
     numbers: Mapping[str, str] = field(default_factory=dict)
     """Every other column that holds a number: key → text."""
 
@@ -77,6 +78,13 @@ def row(line: str, layout: Layout | None) -> tuple[Cells, Layout] | None:
         if named and (stated or (scored and (not layout.judged or not bare))):
             return named, layout
     return bare or None
+
+
+def banner(line: str) -> bool:
+    """Whether a line is a heading between tables: marked at its beginning or underlined at its end."""
+    text = line.strip()
+    marked = text.startswith(tuple("#=*>~_-")) or text.endswith(("===", "---", "~~~"))
+    return marked and any(map(str.isalnum, text))
 
 
 def rule(line: str) -> bool:
@@ -114,6 +122,7 @@ def _named(cells: list[str], layout: Layout) -> Cells | None:
         status=first(words.STATUSES),
         description=first(words.DESCRIPTIONS),
         time=first(words.TIMES),
+        reason=named.get("reason"),
         numbers={name: cell for name, cell in named.items() if name not in taken and words.number_of(cell) is not None},
     )
 

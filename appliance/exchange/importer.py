@@ -97,7 +97,7 @@ class _Reader:
             self._add(line, *found)
         elif (self.layout and grammar.rule(text)) or self._logged(line):
             pass
-        elif grammar.BANNER.fullmatch(text.strip()) and any(character.isalnum() for character in text):
+        elif grammar.banner(text):
             self.open_table, self.title = None, text.strip()
             self.leftovers.append(Leftover(line=line.number, text=text, why="a banner: rows below it are a table of their own"))
         else:

@@ -35,7 +35,7 @@ from appliance.records import (
 )
 
 _KEPT = frozenset({Verdict.KEPT, Verdict.KEPT_SIMPLER})
-_NOBODY_TOLD = ["hours", "seed", "isolation", "profile", "task.asset", "task.metric.smallest_effect"]
+_NOBODY_TOLD = ["hours", "seed", "isolation", "device.kind", "profile", "task.asset", "task.metric.smallest_effect"]
 _ROLES = {
     "steps": Observable(unit="steps", role="progress", label="Optimiser steps"),
     "tokens": Observable(unit="tokens", role="progress", label="Tokens seen"),
@@ -160,7 +160,7 @@ class _Maker:
                 diff="",
                 asset_sha256=cells.commit,
                 verdict=verdict,
-                reason=reason or (None if verdict in _KEPT else cells.status),
+                reason=_why(cells, verdict, reason),
                 runs=[run.run] if run and run.status == "ok" else [],
                 noise_sd=self.noise_sd,
                 incumbent=self.incumbent,
@@ -221,6 +221,13 @@ def _observables(numbers: Mapping[str, str], score: str) -> dict[str, float]:
             continue
         found[name] = value * factor
     return found
+
+
+def _why(cells: Cells, verdict: Verdict, reason: Reason | None) -> str | None:
+    """Their own words for why it was not kept; where a column of its own says it, that."""
+    if cells.reason is not None:
+        return cells.reason or None
+    return None if verdict in _KEPT else reason or cells.status
 
 
 def _moment(text: str) -> str:

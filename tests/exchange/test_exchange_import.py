@@ -117,7 +117,8 @@ def test_a_row_with_a_missing_cell_is_read_by_what_it_holds() -> None:
 
 
 def test_extra_columns_are_observables_in_our_units() -> None:
-    text = "exp,commit,val_bpb,num_steps,mfu_percent,peak_vram_mb,my_own,status,description\n1,abc,1.5,93,12.5,2048,7,keep,base, with a comma\n"
+    text = "exp,commit,val_bpb,num_steps,mfu_percent,peak_vram_mb,my_own,status,description\n"
+    text += "1,abc,1.5,93,12.5,2048,7,keep,base, with a comma\n"
     (night,) = exchange.read_bytes(text.encode(), "x.csv").nights
     assert night.runs[0].observables == {"steps": 93, "mfu": 0.125, "peak_memory_bytes": 2048e6, "my_own": 7}
 
@@ -143,7 +144,8 @@ def test_a_second_header_starts_a_second_table() -> None:
 
 
 def test_a_markdown_table_reads_like_any_other() -> None:
-    text = "Results\n\n| commit | val_bpb | status | description |\n|---|---|---|---|\n| a1 | 1.2 | keep | baseline |\n| b2 | 1.1 | keep | x |\n"
+    text = "Results\n\n| commit | val_bpb | status | description |\n|---|---|---|---|\n"
+    text += "| a1 | 1.2 | keep | baseline |\n| b2 | 1.1 | keep | x |\n"
     imported = exchange.read_bytes(text.encode(), "README.md")
     assert [run.score for run in imported.nights[0].runs] == [1.2, 1.1]
     assert [leftover.text for leftover in imported.leftovers] == ["Results"]
