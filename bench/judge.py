@@ -2,7 +2,7 @@
 
 Nights of 100 null candidates are simulated, many at once, for the rule of `appliance.judge` and beside it three others on the same
 screening runs: keep-if-lower, a margin of 2 sd on one run, and a screen at 1 sd with three fresh runs. At every tenth experiment each night
-also meets a candidate that is 2 or 3 sd better, which then leaves no trace. No engine; the last line is JSON.
+also meets a candidate that is 2 or 3 sd better, which then leaves no trace. No engine; the last line is JSON; exit 1 where a promise is broken.
 """
 
 import json
@@ -247,8 +247,20 @@ def main() -> int:
         "power_2sd_known": round(known.power[2.0], 4),
         "power_3sd_known": round(known.power[3.0], 4),
     }
+    promised = (
+        result["false_keeps_per_100"] <= 0.2
+        and result["bias_sd"] <= 0.3
+        and result["extra_runs_per_100"] <= 40
+        and result["power_3sd"] >= 0.75
+        and result["power_3sd_known"] >= 0.85
+    )
+    print(
+        "every promise held"
+        if promised
+        else "a promise is broken: false keeps ≤ 0.2, bias ≤ 0.3 sd, extra runs ≤ 40, power at 3 sd ≥ 0.75 and 0.85"
+    )
     print(json.dumps(result))
-    return 0
+    return 0 if promised else 1
 
 
 if __name__ == "__main__":

@@ -171,7 +171,8 @@ def critical(upper: float, known: bool) -> Floats:
         return np.full(_MAX_DF + 1, student.quantile(upper, KNOWN_DF))
     df = np.unique(np.r_[1:60, np.geomspace(60, _MAX_DF, 40).astype(np.int64)])
     values = np.array([student.quantile(upper, int(one)) for one in df])
-    return np.r_[np.inf, np.interp(1 / np.arange(1, _MAX_DF + 1), (1 / df)[::-1], values[::-1])]
+    table: Floats = np.r_[np.inf, np.interp(1 / np.arange(1, _MAX_DF + 1), (1 / df)[::-1], values[::-1])]
+    return table
 
 
 @dataclass(kw_only=True)
