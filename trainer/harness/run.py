@@ -11,12 +11,11 @@ the same tensors.
 """
 
 import json
+import math
 import resource
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from harness import graph, protocol
@@ -62,9 +61,9 @@ def start(model: nn.Module, *, flops_per_token: float | None = None) -> Clock:
     """
     out = protocol.folder("out")
     rows, length = evaluation_shape()
-    graph.export(_plain(model), rows, length, out)
-    _state.update(flops_per_token=flops_per_token, params=sum(p.numel() for p in model.parameters()))
-    written = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+    info = graph.export(_plain(model), (rows, length), out)
+    _state.update(graph=info, flops_per_token=flops_per_token, params=sum(p.numel() for p in model.parameters()))
+    written = sum(math.prod(weight.shape) * getattr(torch, weight.dtype).itemsize for weight in info.weights)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -83,10 +82,7 @@ def finish(model: nn.Module) -> None:
         torch.cuda.synchronize()
     trained_s = clock.elapsed
     out = protocol.folder("out")
-    twin = _plain(model)
-    held = {**dict(twin.named_parameters(remove_duplicate=False)), **dict(twin.named_buffers(remove_duplicate=False))}
-    names = graph.weight_names(out)
-    _write(out / "weights.safetensors", {name: held[name].detach().to("cpu").clone(memory_format=torch.contiguous_format) for name in names})
+    graph.save_weights(_plain(model), _state["graph"], out)
     (out / "claims.json.part").write_text(json.dumps({"observables": _observables(clock, trained_s), "curve": clock.curve}))
     (out / "claims.json.part").rename(out / "claims.json")
     _state["finished"] = True
@@ -101,12 +97,6 @@ def finished() -> bool:
 def _plain(model: nn.Module) -> nn.Module:
     """The model as the evaluator shall see it."""
     return model.export_model() if hasattr(model, "export_model") else model
-
-
-def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part)
-    part.rename(path)
 
 
 def _observables(clock: Clock, trained_s: float) -> dict[str, float | None]:
