@@ -2,7 +2,8 @@
 
 Nights of 100 null candidates are simulated, many at once, for the rule of `appliance.judge` and beside it three others on the same
 screening runs: keep-if-lower, a margin of 2 sd on one run, and a screen at 1 sd with three fresh runs. At every tenth experiment each night
-also meets a candidate that is 2 or 3 sd better, which then leaves no trace. No engine; the last line is JSON; exit 1 where a promise is broken.
+also meets a candidate that is 2 or 3 sd better, which then leaves no trace.
+No engine; the last line is JSON; exit 1 where a promise is broken.
 """
 
 import json
