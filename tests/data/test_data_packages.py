@@ -112,7 +112,7 @@ def test_a_folder_must_lie_inside_its_task(tmp_path: Path) -> None:
         data.fetch("own", outside, task_folder=tmp_path / "task")
 
 
-@pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt", "a\\..\\out.txt"])
+@pytest.mark.parametrize("name", ["../out.txt", "/etc/out.txt", "a/../../out.txt", "a\\..\\out.txt"])
 def test_a_path_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as packed:
         packed.writestr(name, "x")

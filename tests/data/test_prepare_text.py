@@ -1,5 +1,6 @@
 """The trainer's prepare command: documents out of raw folders, splits without leaks, tokens that give the text back."""
 
+import hashlib
 import importlib.util
 import itertools
 import json
@@ -11,7 +12,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
+from pytest_httpserver import HTTPServer
+
+from appliance import data
+from appliance.records import DatasetSource
 
 PREPARE = Path(__file__).parents[2] / "trainer" / "prepare"
 WORDS = ["the", "of", "and", "to", "in", "that", "be", "for", "it", "by", "with", "this", "government", "congress", "people", "states"]
@@ -85,7 +92,6 @@ def test_nul_bytes_are_dropped_and_empty_documents_left_out(tmp_path: Path) -> N
 
 def test_parquet_rows_are_documents(tmp_path: Path) -> None:
     documents = load("documents")
-    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"text": ["one", None, "two"], "id": [1, 2, 3]}), tmp_path / "shard.parquet")
     assert list(documents.read(tmp_path, documents.FORMS["climbmix"])) == ["one", "two"]
     with pytest.raises(ValueError, match="no column 'body'; it has text, id"):
@@ -180,3 +186,24 @@ def test_too_little_text_is_said_and_not_guessed_around(tmp_path: Path, raw: Pat
     assert done.returncode == 1
     assert "choose smaller vocabularies or more text" in done.stderr
     assert "done" not in done.stdout
+
+
+def test_parquet_shards_from_an_http_server_become_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer) -> None:
+    monkeypatch.setenv("APPLIANCE_CACHE", str(tmp_path / "cache"))
+    urls, pins = [], []
+    for shard in range(2):
+        texts = [speech(100 * shard + number, 40) for number in range(300)]
+        parquet.write_table(pyarrow.table({"text": texts}), tmp_path / "shard")
+        body = (tmp_path / "shard").read_bytes()
+        httpserver.expect_request(f"/shard_{shard:05d}.parquet").respond_with_data(body)
+        urls.append(httpserver.url_for(f"/shard_{shard:05d}.parquet"))
+        pins.append(hashlib.sha256(body).hexdigest())
+    source = DatasetSource(source="http", urls=urls, sha256s=pins, license="none", description="")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "climbmix").symlink_to(data.fetch("climbmix", source))
+    forms = {"climbmix": {"files": "**/*.parquet", "column": "text", "val": 0.1, "test": 0.1, "related": False}}
+    done = prepare(tmp_path, "out", {"dataset": "climbmix", "transfer": None, "vocabularies": [256, 300], "forms": forms})
+    assert done.returncode == 0, done.stderr
+    counts = {split: json.loads((tmp_path / "out" / split / "meta.json").read_text())["documents"] for split in ("train", "val", "test")}
+    assert sum(counts.values()) == 400, "200 documents stand in both shards"
+    assert 20 < counts["val"] < 70
