@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from appliance.errors import UsageError
 from appliance.profiles.canonical import canonical_sha256
-from appliance.profiles.files import datasheet_files, measurement_files, read_datasheet, read_measurement, roots
+from appliance.profiles.files import datasheet_files, measurement_files, own_root, read_datasheet, read_measurement, roots
 from appliance.profiles.match import measured_on_such, sheet_of
 from appliance.profiles.probed import BENCHMARK_VERSION, NOT_SHARED
 from appliance.profiles.statistics import attention_winners, bandwidth, mamf_flops, matrix_flops
@@ -167,7 +167,7 @@ def _plausible(measurement: Measurement, sheet: Datasheet | None) -> list[Findin
 
 
 def _agreement(measurement: Measurement, folders: Sequence[Path]) -> list[Finding]:
-    """Outliers among submissions of the same kind of device; a copy of one that is already there is refused."""
+    """Outliers among submissions of the same kind of device, and copies. This machine's own folder holds the original of what it exports."""
     device = as_device(measurement.device)
     if device is None:
         return []
@@ -184,7 +184,7 @@ def _agreement(measurement: Measurement, folders: Sequence[Path]) -> list[Findin
                 or other.benchmark_version != BENCHMARK_VERSION
             ):
                 continue
-            if _same_samples(other, measurement):
+            if root != own_root() and _same_samples(other, measurement):
                 return [_error("matrix", f"the samples are those of {path.name}: a copy under another name")]
             for field, value in headline(other).items():
                 rates.setdefault(field, []).append(value)

@@ -2,9 +2,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 
 from appliance.hardware import Monitor, choose, detect
-from appliance.hardware.cgroup import ProcessTree, account_of, locate
+from appliance.hardware.cgroup import Cgroup, ProcessTree, account_of, locate
 
 CPU = choose(detect(), "cpu")
 SPIN = "import time; held = bytearray(64 << 20); end = time.time() + 1.0\nwhile time.time() < end: pass"
@@ -71,3 +75,33 @@ def test_without_a_process_the_shares_of_own_and_others_are_unknown() -> None:
     told = Monitor(CPU, None, interval_s=0.05).start().stop()
     assert told.cpu_others_share is None
     assert told.samples == 2
+
+
+@pytest.fixture
+def own_cgroup() -> Iterator[Callable[[int], None]]:
+    """Moves a process into a version 1 cgroup of its own, as an engine does."""
+    folders = [Path("/sys/fs/cgroup", name, f"appliance-test-{os.getpid()}") for name in ("cpuacct", "memory")]
+    try:
+        for folder in folders:
+            folder.mkdir()
+    except OSError:
+        pytest.skip("no right to make a version 1 cgroup here")
+    yield lambda pid: [folder.joinpath("cgroup.procs").write_text(str(pid)) for folder in folders] and None
+    for folder in folders:
+        folder.rmdir()
+
+
+def test_a_run_in_a_cgroup_of_its_own_is_counted_by_the_kernel(own_cgroup: Callable[[int], None]) -> None:
+    ours = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read(1); " + SPIN], stdin=subprocess.PIPE)
+    own_cgroup(ours.pid)
+    account = account_of(ours.pid)
+    assert isinstance(account, Cgroup)
+    monitor = Monitor(CPU, ours.pid, interval_s=0.1).start()
+    ours.communicate(b"x")
+    told = monitor.stop()
+    assert account.pids() == set()
+    used = account.cpu_s()
+    assert used is not None
+    assert 0.1 < used < 10
+    assert told.peak_memory_bytes is not None
+    assert told.peak_memory_bytes >= 64 << 20
