@@ -61,7 +61,6 @@ class ProtocolBox(ABC):
     """A started command and the host's side of its protocol. A kind of sandbox supplies how to freeze, copy, kill and remove."""
 
     def __init__(self, spec: Spec, nonce: str, control: Path) -> None:
-        check_names(spec)
         self.spec = spec
         self.nonce = nonce
         self.control = control
@@ -242,6 +241,7 @@ class ProtocolBox(ABC):
 
 def new_control(spec: Spec) -> tuple[str, Path]:
     """A nonce and the folder through which the host speaks, with the profile in it. Readable by every user: the sandbox's is another."""
+    check_names(spec)
     control = Path(tempfile.mkdtemp(prefix=CONTROL_PREFIX))
     control.chmod(0o755)
     _write(control / "profile.json", spec.profile)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,9 +36,9 @@ def addresses() -> list[str]:
     if explicit:
         return [explicit]
     user = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
-    sockets = [Path("/var/run/docker.sock"), user / "docker.sock", Path.home() / ".docker/run/docker.sock"]
-    sockets += [Path("/run/podman/podman.sock"), user / "podman/podman.sock"]
-    return [f"unix://{socket}" for socket in sockets if _exists(socket)]
+    places = [Path("/var/run/docker.sock"), user / "docker.sock", Path.home() / ".docker/run/docker.sock"]
+    places += [Path("/run/podman/podman.sock"), user / "podman/podman.sock"]
+    return [f"unix://{place}" for place in places if _exists(place)]
 
 
 def _exists(path: Path) -> bool:
@@ -59,20 +60,16 @@ def connect(timeout_s: float = CALL_TIMEOUT_S) -> Any:
         url = urlparse(address)
         if url.scheme in {"tcp", "http", "https", "ssh"} and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
             raise PrerequisiteError(f"the engine at {address} is on another machine and cannot see this one's folders: unset DOCKER_HOST")
-        client = None
-        client = None
         try:
+            if url.scheme == "unix":
+                _knock(url.path, timeout_s)
             client = docker.DockerClient(base_url=address, timeout=timeout_s)
-            client.ping()
-        except (docker.errors.DockerException, requests.exceptions.RequestException, ValueError) as error:
-            if client is not None:
-                client.close()
-            if "Permission denied" in str(error) or "PermissionError" in str(error):
-                denied.append(address)
-            if client is not None:
-                client.close()
+        except PermissionError:
+            denied.append(address)
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError):
             continue
-        return client
+        else:
+            return client
     if denied:
         raise PrerequisiteError(
             f"no permission for the container engine at {denied[0]}: run `sudo usermod -aG docker $USER` and log in again"
@@ -99,6 +96,13 @@ def ensure(progress: Callable[[str], None]) -> Any:
         for line in helper.stderr:
             progress(line.rstrip())
     return connect()
+
+
+def _knock(path: str, timeout_s: float) -> None:
+    """Connect to a socket and leave: tells missing permission from nobody there. The engine's own client would leave the socket open."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(timeout_s)
+        link.connect(path)
 
 
 def preflight(client: Any, device: Device | None = None) -> list[str]:
@@ -175,7 +179,7 @@ def _toolkit_version() -> str | None:
 def device_request(device: Device, info: Mapping[str, Any]) -> dict[str, Any] | None:
     """What to ask the engine for so that one GPU, by its UUID, is inside; None for a CPU.
 
-    The container device interface is used where the engine knows it and one of its folders describes this GPU; else the engine's nvidia driver.
+    The container device interface is used where one of the engine's folders for it describes this GPU; else the engine's nvidia driver.
 
     Raises:
         PrerequisiteError: the GPU has no UUID.

@@ -71,7 +71,7 @@ def look() -> dict[str, object]:
         "sizes": {folder: _bytes_of(folder) for folder in ("/out", "/tmp", "/dev/shm")},  # noqa: S108 - of the sandbox
         "core": resource.getrlimit(resource.RLIMIT_CORE)[1],
         "processes": sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()),
-        "sockets": [path for path in ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock") if Path(path).exists()],
+        "sockets": [path for path in ("/var/run/docker.sock", "/run/containerd/containerd.sock") if Path(path).exists()],
         "devices": sorted(entry.name for entry in Path("/dev").iterdir() if not entry.is_dir()),
         "environment": sorted(os.environ),
     }

@@ -1,8 +1,9 @@
 """The process sandbox: the same protocol with plain processes, for machines that are containers themselves. It isolates nothing.
 
-Covered: a scrubbed environment, limits on memory and disk (looked at twenty times a second), the whole tree killed, processes that left their
-parent included; as root, a user of its own, which bounds the number of processes (not where root's folders are closed to others). Not covered: the network, the rest of the file system, other processes of the same user. Every
-record of it says `isolation = none`.
+Covered: a scrubbed environment; limits on memory and disk, looked at twenty times a second; the whole tree is killed, processes that left
+their parent included. Root gives each run a user of its own, which bounds the number of its processes; where its folders are closed to
+other users it cannot, and a fork bomb is then met by those looks alone. Not covered: the network, the rest of the file system, other
+processes of the same user. Every record of it says `isolation = none`.
 """
 
 import contextlib
@@ -249,7 +250,7 @@ def _work_of(control: Path) -> Path:
 
 
 def _own_user(needed: list[Path]) -> int | None:
-    """As root: a user of the run's own, so that its processes can be counted and killed as one; None where it could not read what it needs."""
+    """As root: a user of the run's own, so that its processes can be counted and killed as one; None where it could not read its files."""
     if os.getuid() != 0:
         return None
     for path in needed:

@@ -15,11 +15,20 @@ from appliance.sandbox.docker import USER, DockerSandbox
 from appliance.sandbox.spec import Spec
 
 LIMITS = Limits(
-    memory_bytes=268_435_456, cpus=1, pids=64, shm_bytes=16_777_216, tmp_bytes=33_554_432, out_bytes=8_388_608, out_files=16, log_bytes=16_384
+    memory_bytes=268_435_456,
+    cpus=1,
+    pids=64,
+    shm_bytes=16_777_216,
+    tmp_bytes=33_554_432,
+    out_bytes=8_388_608,
+    out_files=16,
+    log_bytes=16_384,
 )
 WRITABLE = {"/dev/mqueue", "/dev/shm", "/out", "/tmp"}  # noqa: S108 - of the sandbox
 DEVICES = {"console", "core", "fd", "full", "null", "ptmx", "random", "stderr", "stdin", "stdout", "tty", "urandom", "zero"}
 VARIABLES = {"HOME", "TMPDIR", "PATH", "HOSTNAME", "PWD", "LANG", "OMP_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+DOWN = ("tunl", "sit", "ip6tnl", "gre", "erspan", "ip_vti")
+"""Tunnel ends that some kernels put into every network namespace, always down."""
 FILTER = 2
 """Value of Seccomp in /proc/self/status when a filter is on."""
 
@@ -75,12 +84,13 @@ def compare(seen: dict[str, Any], limits: Limits) -> Iterator[Finding]:
     yield finding("has no capability", not capabilities, capabilities or "all sets are empty")
     yield finding("cannot gain privileges", seen["no_new_privileges"], seen["no_new_privileges"])
     yield finding("system calls are filtered", seen["seccomp"] == FILTER, f"Seccomp: {seen['seccomp']}")
-    others = [name for name in seen["interfaces"] if name != "lo" and not name.startswith(("tunl", "sit", "ip6tnl", "gre", "erspan", "ip_vti"))]
+    others = [name for name in seen["interfaces"] if name != "lo" and not name.startswith(DOWN)]
     reached = {address: how for address, how in seen["network"].items() if how is not None}
     yield finding("has no network", not others and not reached, reached or others or "no interface but lo")
     writable = set(seen["writable"]) - WRITABLE
     yield finding("root is read-only", not writable, sorted(writable) or f"writable: {', '.join(seen['writable'])}")
-    yield finding("memory is limited as asked", seen["memory"] == str(limits.memory_bytes), f"{seen['memory']} of {limits.memory_bytes} bytes")
+    memory = seen["memory"]
+    yield finding("memory is limited as asked", memory == str(limits.memory_bytes), f"{memory} of {limits.memory_bytes} bytes")
     yield finding("processes are limited as asked", seen["pids"] == str(limits.pids), f"{seen['pids']} of {limits.pids}")
     quota = (seen["cpu"] or "").split()[0] if seen["cpu"] else ""
     yield finding("CPU is limited as asked", quota == str(int((limits.cpus or 0) * 100_000)), f"{quota} µs in 100000")

@@ -47,7 +47,7 @@ def wheelhouse(
 ) -> tuple[Path, dict[str, str]]:
     """Folder with a wheel for each requirement and all it needs, and its lock (wheel → sha256).
 
-    `python` is the image's version, `3.11`; `architecture` the engine's, `amd64`. pip uses its own configuration; `index` replaces its index.
+    `python` is the image's version, `3.11`; `architecture` the engine's, `amd64`. pip uses its own configuration, with `index` in it.
 
     Raises:
         ApplianceError: pip found no such wheel or no network; the message is pip's last line.

@@ -28,7 +28,7 @@ def clean(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Something that happened inside or to the box: `ready`, `mark`, `done`, `exit`; `eof`: it is gone; `stop`: another thread asks for it."""
+    """Something that happened inside or to the box: `ready`, `mark`, `done`, `exit`; `eof`: it is gone; `stop`: another thread asks."""
 
     name: str
     at: float

@@ -10,11 +10,11 @@ OUT_OF_GPU_MEMORY = """Traceback (most recent call last):
     main()
   File "/asset/train.py", line 210, in main
     loss.backward()
-torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.55 GiB of which 1.21 GiB is free."""
+torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.55 GiB."""
 
 OUT_OF_CPU_MEMORY = """    x = torch.empty(10**12)
         ^^^^^^^^^^^^^^^^^^^
-RuntimeError: [enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000 bytes."""
+RuntimeError: [enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 TB."""
 
 FULL = """  File "/task/run.py", line 10, in put
     handle.write(text)
