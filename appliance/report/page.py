@@ -94,11 +94,12 @@ def _heights(facts: Facts) -> list[tuple[str, str, float]]:
 def _glance(facts: Facts) -> list[tuple[str, str]]:
     """The strip under the verdict."""
     kept = facts.verdicts["kept"] + facts.verdicts["kept_simpler"]
+    untold = "preset.budget_s" in facts.plan.unknown
     facts_of = [
         ("Device", facts.plan.device.name),
-        ("Night", f"{numbers.day(facts.plan.started_at)}, {numbers.duration(facts.elapsed_s)}"),
+        ("Night", f"{numbers.day(facts.plan.started_at)}, {numbers.duration(facts.elapsed_s)}" if facts.plan.started_at else "unknown"),
         ("Experiments", f"{len(facts.experiments)}, {kept} kept, {facts.verdicts['failed'] + facts.verdicts['rejected']} failed"),
-        ("Runs", f"{len(facts.runs)} of {numbers.duration(facts.plan.preset.budget_s)}"),
+        ("Runs", str(len(facts.runs)) + ("" if untold else f" of {numbers.duration(facts.plan.preset.budget_s)}")),
         ("Agent", facts.plan.agent),
     ]
     joules = [r.telemetry.energy_j for r in facts.runs if r.telemetry.energy_j is not None]

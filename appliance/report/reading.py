@@ -34,6 +34,8 @@ def of(facts: Facts) -> Reading:
     usable = facts.plan.profile.usable_memory_bytes or facts.plan.device.memory_usable_bytes
     parts = [_filled(memory, usable), _progress(facts), _roof(facts), _spare(memory, usable)]
     heads = [head for head, _ in parts if head]
+    if not any(said for _, said in parts):
+        return Reading("", [])
     return Reading(", ".join(heads).capitalize() or "No single limit seen", [said for _, said in parts if said])
 
 

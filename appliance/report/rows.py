@@ -91,24 +91,46 @@ class Table:
 def build(facts: Facts) -> Table:
     """All experiments in their order."""
     x, y = _curve_scales(facts)
-    caps = _caps(facts)
-    rows = [_row(facts, e, x, y, (8000, 2400) if e.verdict in KEPT and len(facts.lineage) < 40 else caps) for e in facts.experiments]
+    for_kept, for_others = _caps(facts)
+    rows = [_row(facts, e, x, y, for_kept if e.verdict in KEPT else for_others) for e in facts.experiments]
     reference = next((r for r in facts.baseline_runs if r.status == "ok" and r.curve), None)
     counts = [(verdict, label, facts.verdicts[verdict]) for verdict, label in LABELS.items() if facts.verdicts[verdict]]
     span = f"{numbers.significant(y.low)} to {numbers.significant(y.high)} over {numbers.duration(x.high)}" if y.high > y.low else ""
     return Table(rows, counts, _curve(reference, x, y) if reference else "", span)
 
 
-def _caps(facts: Facts) -> tuple[int, int]:
-    """Characters of diff and of log that each row may show."""
+@dataclass(frozen=True, slots=True)
+class _Caps:
+    """Characters that a row may show."""
+
+    diff: int
+    log: int
+    hypothesis: int
+
+
+def _caps(facts: Facts) -> tuple[_Caps, _Caps]:
+    """For kept experiments, and for the others: both as large as fits."""
+    kept = [e for e in facts.experiments if e.verdict in KEPT]
+    rest = [e for e in facts.experiments if e.verdict not in KEPT]
     n = len(facts.experiments)
     room = PAGE_BYTES + PAGE_BYTES_EACH * max(0, n - 100) - ROW_BYTES * n
+    for_kept = _fitting(facts, kept, room * 0.4, _Caps(8000, 1600, 2400))
+    return for_kept, _fitting(facts, rest, room - _size(facts, kept, for_kept), _Caps(3200, 900, 1200))
+
+
+def _fitting(facts: Facts, experiments: list[Experiment], room: float, most: _Caps) -> _Caps:
+    caps = most
     for scale in (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05):
-        diff_cap, log_cap = int(3200 * scale), int(900 * scale)
-        size = sum(min(len(e.diff), diff_cap) + min(_log_size(facts, e), log_cap) + min(len(e.hypothesis), 1200) for e in facts.experiments)
-        if size <= room:
-            return diff_cap, log_cap
-    return 160, 0
+        caps = _Caps(max(160, int(most.diff * scale)), int(most.log * scale), max(150, int(most.hypothesis * scale)))
+        if _size(facts, experiments, caps) <= room:
+            return caps
+    return _Caps(caps.diff, 0, caps.hypothesis)
+
+
+def _size(facts: Facts, experiments: list[Experiment], caps: _Caps) -> int:
+    return sum(
+        min(len(e.diff), caps.diff) + min(_log_size(facts, e), caps.log) + min(len(e.hypothesis), caps.hypothesis) for e in experiments
+    )
 
 
 def _log_run(facts: Facts, experiment: Experiment) -> Run | None:
@@ -122,13 +144,13 @@ def _log_size(facts: Facts, experiment: Experiment) -> int:
     return len(run.log_tail) if run else 0
 
 
-def _row(facts: Facts, e: Experiment, x: Scale, y: Scale, caps: tuple[int, int]) -> Row:
+def _row(facts: Facts, e: Experiment, x: Scale, y: Scale, caps: _Caps) -> Row:
     runs = facts.runs_of.get(e.experiment, [])
     difference, span = numbers.with_interval(e.difference, e.interval_low, e.interval_high)
-    shown, cut = blocks(e.diff, context=1, max_chars=caps[0], words=False) if e.diff else ([], 0)
+    shown, cut = blocks(e.diff, context=1, max_chars=caps.diff, words=False) if e.diff else ([], 0)
     added, removed = changed_lines(e.diff)
-    log, log_cut = _tail(facts, e, caps[1])
-    first, rest = _sentence(e.hypothesis)
+    log, log_cut = _tail(facts, e, caps.log)
+    first, rest = _sentence(e.hypothesis, caps.hypothesis)
     curve_run = next((r for r in runs if r.curve and r.status == "ok"), next((r for r in runs if r.curve), None))
     order = list(LABELS)
     return Row(
@@ -159,8 +181,10 @@ def _row(facts: Facts, e: Experiment, x: Scale, y: Scale, caps: tuple[int, int])
     )
 
 
-def _sentence(text: str) -> tuple[str, str]:
-    clean = " ".join(text.split())[:1200]
+def _sentence(text: str, most: int) -> tuple[str, str]:
+    """(what stands in the row, the whole of it where that is longer)."""
+    clean = " ".join(text.split())
+    clean = clean if len(clean) <= most else clean[:most] + " …"
     if len(clean) <= 150:
         return clean or "(no hypothesis)", ""
     cut = clean.rfind(" ", 0, 140)

@@ -10,18 +10,6 @@ from appliance.report import numbers
 from appliance.report.facts import Facts
 
 Pairs = list[tuple[str, str]]
-_LABEL_OF = {
-    "seed": "Seed",
-    "started_at": "Started",
-    "agent": "Agent",
-    "device": "Device",
-    "task_sha256": "Task sha256",
-    "profile": "Profile sha256",
-    "reference_sha256": "Reference sha256",
-    "baseline_sha256": "Reference sha256",
-    "preset": "Budget of one run",
-    "isolation": "Isolation",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +68,7 @@ def attribution(facts: Facts) -> Attribution:
     if parts:
         return Attribution(True, parts)
     chain = []
-    for e in facts.lineage:
+    for e in facts.lineage if any(numbers.known(e.difference) for e in facts.lineage) else []:
         effect, span = numbers.with_interval(e.difference, e.interval_low, e.interval_high)
         chain.append(Part(e.hypothesis[:200], e.experiment, effect, span, "", ""))
     return Attribution(False, chain)
@@ -184,8 +172,11 @@ def _counted(total: int, causes: Counter[str]) -> str:
 def environment(facts: Facts) -> Pairs:
     """What the numbers were made with; what an imported file does not tell is left out."""
     plan, device = facts.plan, facts.plan.device
-    untold = {_LABEL_OF.get(name, name) for name in plan.unknown}
     run = next((r for r in facts.runs if r.torch), None)
+    if plan.imported:
+        told = [("Task", plan.task.name), ("Agent", plan.agent), ("Started", numbers.minute(plan.started_at) if plan.started_at else "")]
+        told += [("Device", device.name if "device" not in plan.unknown else ""), *sorted(plan.versions.items())]
+        return [(label, text) for label, text in told if text] + [("Not told by the file", ", ".join(plan.unknown) or "nothing")]
     pairs = [
         ("Device", device.name),
         ("Kind", device.kind + (f", compute capability {device.compute_capability}" if device.compute_capability else "")),
@@ -211,7 +202,7 @@ def environment(facts: Facts) -> Pairs:
         ("Ended", numbers.minute(facts.state.ended_at) if facts.state.ended_at else "not yet"),
         ("Ended because", facts.state.ended_why or ""),
     ]
-    return [(label, text) for label, text in pairs if text and label not in untold]
+    return [(label, text) for label, text in pairs if text]
 
 
 def cost(facts: Facts) -> Pairs:

@@ -22,7 +22,7 @@ class Mark:
     """One run."""
 
     shape: str
-    """Id of the symbol: kept (an experiment), or of a run: fresh, again, promising, plain, base, invalid, failed, confirm."""
+    """Id of the symbol: kept or single (an experiment), or of a run: fresh, again, promising, plain, base, invalid, failed, confirm."""
     x: str
     y: str
     experiment: int
@@ -71,6 +71,8 @@ def shape_of(facts: Facts, run: Run) -> str:
         return "base"
     experiment = facts.by_number.get(run.experiment)
     if experiment is not None and experiment.verdict in KEPT:
+        if facts.plan.imported:
+            return "single"
         return "promising" if run.kind == "screen" else "again" if run.for_experiment not in (None, run.experiment) else "fresh"
     level = facts.baseline.mean if facts.baseline else None
     if experiment is not None and len(facts.runs_of.get(run.experiment, [])) > 1 and level is not None and run.kind == "screen":
@@ -99,6 +101,8 @@ def build(facts: Facts) -> Staircase:
     counts: dict[str, int] = {}
     for run in runs:
         shape = shape_of(facts, run)
+        if shape == "single":
+            continue
         counts[shape] = counts.get(shape, 0) + 1
         score = search_score(run)
         inside = score is not None and run.status in {"ok", "invalid"}
@@ -114,11 +118,19 @@ def build(facts: Facts) -> Staircase:
     for at, level, number in levels:
         if not number:
             continue
-        marks.append(Mark("kept", px(x.at(at)), px(y.at(level)), number, f"{number} kept {numbers.significant(level, 5)}"))
+        marks.append(
+            Mark(
+                "single" if facts.plan.imported else "kept",
+                px(x.at(at)),
+                px(y.at(level)),
+                number,
+                f"{number} kept {numbers.significant(level, 5)}",
+            )
+        )
         if x.at(at) - room > 24:
             labels.append((px(x.at(at)), px(y.at(level)), str(number)))
             room = x.at(at)
-    counts["kept"] = len([1 for *_, number in levels if number])
+    counts["single" if facts.plan.imported else "kept"] = len([1 for *_, number in levels if number])
     winner = None
     if facts.winner and levels:
         level = levels[-1][1]

@@ -1,0 +1,270 @@
+"""The page of a night: what it says first, that it is pure, inert, small, and that every kind of night renders."""
+
+import html
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+import report_nights as nights
+
+from appliance import report
+from appliance.records import Confirmation, Estimate, Night, NightState
+from appliance.report import templates
+
+VOID = {"meta", "input", "br", "link"}
+
+
+class Outline(HTMLParser):
+    """Elements, ids, references and the first sentence of a page; complains about what does not close."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.stack: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, str] = {}
+        self.unclosed: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if dict(attrs).get("id"):
+            self.ids.append(str(dict(attrs)["id"]))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if dict(attrs).get("id"):
+            self.ids.append(str(dict(attrs)["id"]))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.stack or self.stack.pop() != tag:
+            self.unclosed.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self.stack):
+            self.text[tag] = self.text.get(tag, "") + data
+
+
+def outline(page: str) -> Outline:
+    parser = Outline()
+    parser.feed(page)
+    parser.close()
+    return parser
+
+
+def verdict(night: Night) -> str:
+    return " ".join(outline(report.render(night)).text["h1"].split()).replace("\u202f", " ")
+
+
+@pytest.fixture(scope="module")
+def night() -> Night:
+    return nights.a_night(40)
+
+
+def empty(night: Night) -> Night:
+    return msgspec.structs.replace(
+        night, runs=[], experiments=[], state=NightState(phase="ended", ended_at=night.state.ended_at, ended_why="interrupted")
+    )
+
+
+def all_crashed(night: Night) -> Night:
+    failed = [
+        msgspec.structs.replace(r, status="failed", score=None, scores=[], reason="crash", curve=[]) if r.experiment else r
+        for r in night.runs
+        if r.kind != "confirm"
+    ]
+    decided = [
+        msgspec.structs.replace(e, verdict="failed", incumbent=0, difference=None, interval_low=None, interval_high=None)
+        for e in night.experiments
+    ]
+    state = msgspec.structs.replace(night.state, incumbent=0, confirmation=Confirmation(status="no_winner"), attribution=[])
+    return msgspec.structs.replace(night, runs=failed, experiments=decided, state=state)
+
+
+def test_the_first_sentence_has_the_number_its_interval_and_whether_it_held(night: Night) -> None:
+    said = verdict(night)
+    assert re.match(
+        r"\d+\.\d % lower bits per byte than the reference on data nobody selected on \(95 % interval \d+\.\d to \d+\.\d %\): it held on test",
+        said,
+    )
+    assert "on transfer" in said
+
+
+def test_a_winner_that_does_not_survive_says_so_in_the_first_words() -> None:
+    assert verdict(nights.a_night(30, confirm="not_confirmed")).startswith("Did not survive confirmation")
+
+
+def test_a_winner_that_was_not_confirmed_says_so_in_the_first_words() -> None:
+    said = verdict(nights.a_night(30, confirm="not_run"))
+    assert said.startswith("Not confirmed")
+    assert "search's own claim" in said
+    assert "did not fit" in said
+
+
+def test_transfer_that_does_not_hold_is_part_of_the_first_sentence(night: Night) -> None:
+    confirmation = night.state.confirmation
+    assert confirmation is not None
+    worse = [msgspec.structs.replace(e, holds=False) if e.split.startswith("transfer") else e for e in confirmation.estimates]
+    assert "held on test, but not on transfer" in verdict(
+        nights.with_state(night, confirmation=msgspec.structs.replace(confirmation, estimates=worse))
+    )
+
+
+def test_a_gain_in_a_metric_where_higher_is_better_is_called_higher() -> None:
+    task = nights.task()
+    task = msgspec.structs.replace(task, metric=msgspec.structs.replace(task.metric, direction="higher", name="accuracy", unit="share"))
+    night = nights.a_night(20)
+    confirmation = night.state.confirmation
+    assert confirmation is not None
+    up = Estimate(split="test", baseline_mean=0.5, winner_mean=0.6, difference=0.1, interval_low=0.08, interval_high=0.12, relative=0.2, relative_low=0.16,
+                  relative_high=0.24, pairs=4, method="t", holds=True)  # fmt: skip
+    night = nights.with_state(nights.with_plan(night, task=task), confirmation=msgspec.structs.replace(confirmation, estimates=[up]))
+    assert verdict(night).startswith("20.0 % higher accuracy")
+
+
+def test_a_baseline_of_exactly_zero_gets_a_difference_in_the_metrics_unit(night: Night) -> None:
+    confirmation = night.state.confirmation
+    assert confirmation is not None
+    zero = [msgspec.structs.replace(e, relative=None, relative_low=None, relative_high=None) for e in confirmation.estimates]
+    said = verdict(nights.with_state(night, confirmation=msgspec.structs.replace(confirmation, estimates=zero)))
+    assert "bits/byte lower" in said
+
+
+def test_an_empty_night_a_night_of_one_and_a_night_of_crashes_say_what_they_are(night: Night) -> None:
+    assert verdict(empty(night)).startswith("Nothing ran")
+    assert verdict(all_crashed(night)).startswith("No result")
+    one = nights.a_night(1)
+    assert "experiment" in outline(report.render(one)).text["main"]
+    kept_none = nights.with_state(night, incumbent=0, incumbent_sha256=None, confirmation=None, attribution=[])
+    assert verdict(kept_none).startswith("No gain found: none of 40 experiments")
+
+
+def test_an_imported_night_is_unverified_before_any_number(night: Night) -> None:
+    page = report.render(nights.with_plan(night, imported=True, started_at="", unknown=["hours", "seed", "started_at", "preset.budget_s"]))
+    assert " ".join(outline(page).text["h1"].split()).startswith("Imported, unverified")
+    assert "held with fresh seeds" not in outline(page).text["main"].split("How to read")[0]
+
+
+def test_a_night_cut_short_shows_where_and_still_renders(night: Night) -> None:
+    cut = nights.with_state(night, cuts=[{"at": night.runs[20].started_at, "why": "killed"}], confirmation=None, ended_why="interrupted")
+    assert 'class="cut"' in report.render(cut)
+    running = nights.with_state(night, ended_at=None, phase="search", confirmation=None)
+    assert "so far" in verdict(running)
+
+
+def test_the_same_record_gives_the_same_bytes_in_whatever_order_its_rows_come(night: Night) -> None:
+    turned = msgspec.structs.replace(night, runs=night.runs[::-1], experiments=night.experiments[::-1])
+    again = msgspec.json.decode(msgspec.json.encode(night), type=Night)
+    assert report.render(night) == report.render(turned) == report.render(again)
+
+
+def test_every_element_closes_every_id_is_its_own_and_every_reference_within_the_page_exists(night: Night) -> None:
+    for one in (night, empty(night), all_crashed(night), nights.a_night(20, confirm="not_run")):
+        found = outline(report.render(one))
+        assert found.unclosed == []
+        assert found.stack == []
+        assert len(found.ids) == len(set(found.ids))
+        for _, attributes in found.tags:
+            for name in ("href", "aria-labelledby", "aria-describedby"):
+                for target in (attributes.get(name) or "").split():
+                    target = target.removeprefix("#") if name == "href" else target
+                    assert target in found.ids, target
+
+
+def test_nothing_is_loaded_from_anywhere(night: Night) -> None:
+    found = outline(report.render(night))
+    for tag, attributes in found.tags:
+        assert tag not in {"img", "iframe", "link", "object", "embed", "base", "form"} or tag == "form"
+        for name in ("src", "href", "action", "poster", "srcset"):
+            assert not attributes.get(name) or str(attributes[name]).startswith("#")
+    policy = next(a["content"] for t, a in found.tags if t == "meta" and a.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
+    assert "url(" not in templates.asset("style.css")
+
+
+def test_hostile_strings_everywhere_stay_text() -> None:
+    bad = (
+        "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{7*7}}\x00\x1b[31m\u202egnp.exe\ud800 &amp; javascript:alert(1)"
+    )
+    night = nights.a_night(12)
+    experiments = [
+        msgspec.structs.replace(e, hypothesis=bad, diff=f"--- {bad}\n+++ {bad}\n@@ {bad}\n-{bad}\n+{bad}\n", agent=bad, reason=bad)
+        for e in night.experiments
+    ]
+    runs = [msgspec.structs.replace(r, log_tail=bad * 3, detail=bad, suspicious=[bad], torch=bad, driver=bad) for r in night.runs]
+    task = msgspec.structs.replace(
+        night.plan.task,
+        metric=msgspec.structs.replace(night.plan.task.metric, name=bad, unit=bad),
+        observables={bad: msgspec.structs.replace(o, label=bad, unit=bad) for o in night.plan.task.observables.values()},
+        constants={bad: c for c in night.plan.task.constants.values()},
+        asset=msgspec.structs.replace(night.plan.task.asset, files=[bad]),
+    )
+    device = msgspec.structs.replace(night.plan.device, name=bad, driver=bad)
+    profile = msgspec.structs.replace(night.plan.profile, notes=[bad], peak_source=bad)
+    plan = msgspec.structs.replace(
+        night.plan,
+        task=task,
+        device=device,
+        profile=profile,
+        agent=bad,
+        versions={bad: bad},
+        command=[bad, bad],
+        night_id=bad,
+        parent_night=bad,
+    )
+    state = msgspec.structs.replace(
+        night.state, ended_why=bad, attribution=[{"change": bad, bad: bad, "loss": "x"}], clock={bad: 3.0}, cuts=[{bad: bad}]
+    )
+    assets = {sha: {bad: text + bad} for sha, text in ((k, v["train.py"]) for k, v in night.assets.items())}
+    page = report.render(Night(plan=plan, state=state, runs=runs, experiments=experiments, assets=assets))
+    found = outline(page)
+    assert [t for t, _ in found.tags].count("script") == 1
+    assert "img" not in [t for t, _ in found.tags]
+    assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
+    assert found.unclosed == []
+    assert "7*7" in page
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", page)
+    page.encode("utf-8")
+    assert html.escape("<script>") in page
+
+
+def test_numbers_that_are_not_finite_are_shown_as_unknown(night: Night) -> None:
+    runs = [
+        msgspec.structs.replace(
+            r, score=float("nan") if r.run % 7 == 0 else r.score, observables={"steps": float("inf")}, curve=[(1.0, float("nan"), 2.0)] * 3
+        )
+        for r in night.runs
+    ]
+    page = report.render(msgspec.structs.replace(night, runs=runs))
+    assert not re.search(r"[>\s\"](nan|inf|NaN|None)[<\s\"]", page)
+
+
+def test_a_page_of_150_experiments_is_under_300_kb_and_one_of_1000_under_2_mb() -> None:
+    assert len(report.render(nights.a_night(150)).encode()) <= 300 * 1024
+    assert len(report.render(nights.a_night(1000)).encode()) <= 2048 * 1024
+
+
+def test_long_diffs_and_logs_are_cut_to_fit_and_the_cut_is_said() -> None:
+    night = nights.a_night(150)
+    long = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n" + "\n".join(f"+line {i} of a very long change" for i in range(900))
+    experiments = [msgspec.structs.replace(e, diff=long, hypothesis="why " * 400) for e in night.experiments]
+    runs = [msgspec.structs.replace(r, log_tail="noise\n" * 5000) for r in night.runs]
+    page = report.render(msgspec.structs.replace(night, experiments=experiments, runs=runs))
+    assert "more lines" in page
+    assert len(page.encode()) < 420 * 1024
+
+
+def test_script_and_style_are_small() -> None:
+    assert len(templates.asset("report.js")) + len(templates.asset("live.js")) < 10_000
+    assert len(templates.asset("style.css")) < 20_000
+
+
+def test_a_written_page_replaces_the_old_one_and_leaves_nothing_else(tmp_path, night: Night) -> None:  # type: ignore[no-untyped-def]
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    assert report.write(night, target) == target
+    assert target.read_text(encoding="utf-8") == report.render(night)
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
