@@ -167,7 +167,7 @@ def _plausible(measurement: Measurement, sheet: Datasheet | None) -> list[Findin
 
 
 def _agreement(measurement: Measurement, folders: Sequence[Path]) -> list[Finding]:
-    """Outliers among submissions of the same kind of device, and copies. This machine's own folder holds the original of what it exports."""
+    """Outliers among submissions of the kind, and copies; this machine's own folder holds the originals of its exports."""
     device = as_device(measurement.device)
     if device is None:
         return []
