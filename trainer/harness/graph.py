@@ -68,6 +68,8 @@ _EMPTY = {
 }
 """Uninitialised memory is written before it is read by whoever means well: zeros then do as well."""
 _UNSAID = {"device", "pin_memory", "layout"}
+_RESHAPES = {"aten.view.default": "aten.reshape.default", "aten._unsafe_view.default": "aten.reshape.default"}
+"""A view that is legal for the strides of one attention kernel is not for another's: the graph says what is meant, on every device."""
 _KEPT = torch.library.Library("appliance", "FRAGMENT")
 _KEPT_NAMES: dict[str, str] = {}
 
@@ -248,6 +250,7 @@ def _describe(traced: torch.fx.GraphModule, tokens: torch.Tensor, state: Mapping
                 references[node] = {**references[source], "item": int(item)}
                 continue
             name = _operation_name(node)
+            name = _RESHAPES.get(name, name)
             kwargs = {key: value for key, value in node.kwargs.items() if key not in _UNSAID and value is not None}
             if name in _EMPTY:
                 name = _EMPTY[name]
