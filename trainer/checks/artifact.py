@@ -59,8 +59,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2 or arguments[0] not in ("mark", "end"):
         print("usage: artifact.py mark|end <folder>")
         return 2
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    for kind, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, CPU_S)):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
     try:
         check(arguments[0], Path(arguments[1]))
     except FormatError as error:

@@ -20,7 +20,7 @@ import numpy as np
 import proof as proving
 import split
 import torch
-from dependence import proved_causal
+from dependence import prove_causal
 from program import Program
 
 DEFAULT_SMALLEST_EFFECT = 0.005
@@ -84,15 +84,16 @@ def evaluate(folder: Path, streams: dict[int, split.Stream], params: dict[str, A
     legacy = np.where(windows.scored, stream.legacy_bytes[windows.targets], 0).astype(np.int64)
     if not sizes.sum():
         raise ValueError("the split holds nothing to score")
+    watch = prove_causal(program)
     name, tolerance = proving.tolerance_bits(dtypes)
     proof = proving.Proof(
-        method="dependence" if proved_causal(program, stream.tokens) else "sampling",
+        method="sampling" if watch is None else "dependence",
         device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         dtype=name,
         tolerance_bits=tolerance,
         smallest_effect=float(params.get("smallest_effect", DEFAULT_SMALLEST_EFFECT)),
     )
-    scorer = proving.Scorer(program, shape[2], windows, proof, float(sizes.sum() / windows.scored.sum()))
+    scorer = proving.Scorer(program, shape[2], windows, proof, float(sizes.sum() / windows.scored.sum()), watch)
     built_s = time.perf_counter() - started
     bits = np.where(windows.scored, scorer.score(), 0).astype(np.float64)
     try:

@@ -22,8 +22,11 @@ class Program:
         self.batch, self.length = graph.batch, graph.length
         self.graph = graph
         self.device = device
-        self._weights = weights
+        self.weights = weights
         self._output = graph.output
+        self.shapes: list[list[tuple[int, ...]]] = []
+        """Per node, of each result; known once the graph was measured."""
+        self.dtypes: list[list[torch.dtype]] = []
         self.calls: list[tuple[Callable[..., Any], list[Any], dict[str, Any]]] = []
         last: dict[int, int] = {}
         for index, node in enumerate(graph.nodes):
@@ -38,9 +41,9 @@ class Program:
             for reference in references([node["args"], node["kwargs"]]):
                 last[reference] = index
         last[graph.output["node"]] = len(graph.nodes)
-        self._frees: list[list[int]] = [[] for _ in graph.nodes]
+        self.frees: list[list[int]] = [[] for _ in graph.nodes]
         for index in range(len(graph.nodes)):
-            self._frees[last.get(index, index)].append(index) if last.get(index, index) < len(graph.nodes) else None
+            self.frees[last.get(index, index)].append(index) if last.get(index, index) < len(graph.nodes) else None
 
     def __call__(self, tokens: Tensor, watch: Mapping[int, Callable[[Any], None]] | None = None) -> Tensor:
         """Run the graph. `watch` calls back with the result of the nodes it names."""
@@ -52,7 +55,7 @@ class Program:
                 results[index] = operation(*bound, **named)
                 if watch is not None and index in watch:
                     watch[index](results[index])
-                for freed in self._frees[index]:
+                for freed in self.frees[index]:
                     results[freed] = None
             return self._resolve(_Reference(self._output), tokens, results)
 
@@ -61,7 +64,7 @@ class Program:
             if value.node is not None:
                 result = results[value.node]
                 return result if value.item is None else result[value.item]
-            return tokens if value.weight is None else self._weights[value.weight]
+            return tokens if value.weight is None else self.weights[value.weight]
         if type(value) is list:
             return [self._resolve(item, tokens, results) for item in value]
         return value
@@ -76,23 +79,28 @@ class Program:
         twin = Program.__new__(Program)
         twin.__dict__.update(self.__dict__)
         twin.calls = [(o, a, {**k, "device": meta} if "device" in k else k) for o, a, k in self.calls]
-        twin._weights = [weight.to(meta) for weight in self._weights]
-        dtypes: set[torch.dtype] = {weight.dtype for weight in self._weights}
+        twin.weights = [weight.to(meta) for weight in self.weights]
+        dtypes: set[torch.dtype] = {weight.dtype for weight in self.weights}
         sizes: list[int] = [0] * len(self.calls)
         live = 0
+        self.shapes = [[] for _ in self.calls]
+        self.dtypes = [[] for _ in self.calls]
 
         def account(index: int) -> Callable[[Any], None]:
             def look(result: Any) -> None:
                 nonlocal live
                 for tensor in result if isinstance(result, (list, tuple)) else [result]:
                     dtypes.add(tensor.dtype)
-                    sizes[index] += tensor.numel() * tensor.element_size()
+                    self.shapes[index].append(tuple(tensor.shape))
+                    self.dtypes[index].append(tensor.dtype)
+                    if self.calls[index][0]._schema.returns[0].alias_info is None:  # a view takes no memory of its own
+                        sizes[index] += tensor.numel() * tensor.element_size()
                 live += sizes[index]
                 if live > limit_bytes:
                     raise FormatError(
                         f"node {index} ({self.graph.nodes[index]['op']}) would bring the graph to {live} bytes, more than {limit_bytes}"
                     )
-                live -= sum(sizes[freed] for freed in self._frees[index])
+                live -= sum(sizes[freed] for freed in self.frees[index])
 
             return look
 
