@@ -131,7 +131,8 @@ class Search:
             values = {name: trial["constants"].get(name) for name in space}
             if all(_contains(space[name], value) for name, value in values.items()):
                 study.add_trial(optuna.trial.create_trial(params=values, distributions=space, value=trial["score"]))
-        return dict(study.ask(space).params)
+        asked = study.ask(space).params
+        return {name: _rounded(value, ranges[name]) if isinstance(value, float) else value for name, value in asked.items()}
 
     @staticmethod
     def _affordable(view: View, change: Mapping[str, Constant]) -> bool:

@@ -117,6 +117,7 @@ class Search:
             interval_low=step.interval_low if step else None,
             interval_high=step.interval_high if step else None,
             p=step.p if step else None,
+            basis=step.basis if step else None,
             noise_sd=step.noise_sd if step else None,
             noise_n=step.noise_n if step else None,
             calibration=self.belief.epoch,
@@ -136,7 +137,7 @@ class Search:
     def _measure(self, number: int, parent: int, files: Mapping[str, str], asset: str) -> tuple[judge.Step | None, Verdict, str | None]:
         """Run what the judge asks for until it has a verdict."""
         belief, metric = self.belief, self.book.plan.task.metric
-        simpler = sum(map(len, files.values())) < sum(map(len, self.assets.files(parent).values()))
+        simpler = judge.simpler(self.assets.files(parent), files)
         if not belief.screens(number):
             failed = self._failure(self.runs.execute(self._order(number, "screen", f"screen/{number}", files, asset)))
             if failed:
@@ -150,6 +151,8 @@ class Search:
             )
             if step.verdict is not None:
                 return step, step.verdict, None
+            if not self._time_for_a_run():
+                return step, Verdict.WITHIN_NOISE, "undecided when the clock of the search ended"
             if step.needs == "candidate":
                 run = self.runs.execute(self._order(number, "replicate", f"pair/{number}/{len(candidate)}", files, asset, number))
                 failed = self._failure(run)

@@ -21,7 +21,7 @@ from appliance.workflows.execution import Execution, SandboxExecution
 from appliance.workflows.night import Search
 from appliance.workflows.place import SandboxKind
 from appliance.workflows.progress import Progress
-from appliance.workflows.runs import Runs
+from appliance.workflows.runs import Runs, throughput_of
 from appliance.workflows.workplace import Workplace, make_ready, nights_root
 
 
@@ -120,9 +120,15 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
     """The night proper, over any execution; ends with its page, whatever ends it."""
     plan = book.plan
     clock = clock or Clock(plan.hours * 3600, book.clock_spent_s)
-    throughput = [name for name, o in plan.task.observables.items() if o.role == "throughput"]
-    belief = restored(book.runs(), book.experiments(), book.state.calibrations, throughput[0] if throughput else None)
-    runs = Runs(book=book, execution=execution, belief=belief, clock=clock, progress=progress)
+    throughput = throughput_of(plan.task)
+    estimator = tasks.Estimator(workplace.loaded, plan.preset, plan.profile)
+    belief = restored(book.runs(), book.experiments(), book.state.calibrations, throughput)
+
+    def predicted(files: Mapping[str, str]) -> float | None:
+        cost: float | None = estimator([tasks.read_constants(files)])[0].get("observables", {}).get(throughput)
+        return cost
+
+    runs = Runs(book=book, execution=execution, belief=belief, clock=clock, progress=progress, predicted=predicted)
     assets = Assets(book)
     agent = agents.create(plan.agent, seed=plan.seed, options=plan.agent_options, state=book.load_agent())
     search = Search(
@@ -132,7 +138,7 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
         assets=assets,
         agent=agent,
         loaded=workplace.loaded,
-        estimator=tasks.Estimator(workplace.loaded, plan.preset, plan.profile),
+        estimator=estimator,
         corpus=workplace.first,
         clock=clock,
         progress=progress,

@@ -10,7 +10,7 @@ import msgspec
 from appliance import judge
 from appliance.errors import ApplianceError
 from appliance.ledger import Ledger
-from appliance.records import NightPlan, Reason, Run, Telemetry
+from appliance.records import NightPlan, Reason, Run, Task, Telemetry
 from appliance.workflows.belief import Belief
 from appliance.workflows.clock import Clock
 from appliance.workflows.execution import Corpus, Execution, RunOutcome, RunRequest, retrying
@@ -51,6 +51,7 @@ class Runs:
         belief: Belief,
         clock: Clock,
         progress: Progress,
+        predicted: Callable[[Mapping[str, str]], float | None] = lambda _files: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._book, self._execution, self._belief, self._clock, self._progress, self._sleep = (
@@ -61,9 +62,9 @@ class Runs:
             progress,
             sleep,
         )
+        self._predicted = predicted
         self._plan = book.plan
-        throughput = [name for name, o in self._plan.task.observables.items() if o.role == "throughput"]
-        self.throughput_name = throughput[0] if throughput else None
+        self.throughput_name = throughput_of(self._plan.task)
 
     def execute(self, order: Order) -> Run:
         """Run until the machine was calm, at most a few times; every attempt has its row. The last attempt's row.
@@ -120,6 +121,11 @@ class Runs:
 
     def _disturbance(self, order: Order, telemetry: Telemetry, observables: Mapping[str, float]) -> Reason | None:
         normal = self._belief.normal(order.corpus.name, order.asset_sha256)
+        calibrated = self._belief.normal(self._plan.preset.dataset, self._plan.baseline_sha256)
+        if normal is None and calibrated is not None:
+            normal = judge.expected(
+                self._predicted(order.files), self._predicted(self._book.load_asset(self._plan.baseline_sha256)), calibrated
+            )
         return judge.disturbance(telemetry, observables.get(self.throughput_name or ""), normal)
 
     def _row(self, order: Order, number: int, seed: int, outcome: RunOutcome) -> Run:
@@ -162,6 +168,11 @@ class Runs:
             telemetry=outcome.telemetry,
             log_tail=outcome.log_tail,
         )
+
+
+def throughput_of(task: Task) -> str | None:
+    """The observable by which a disturbed run is known: the first of that role."""
+    return next((name for name, observable in task.observables.items() if observable.role == "throughput"), None)
 
 
 def derive_seed(night_seed: int, label: str) -> int:
