@@ -25,7 +25,8 @@ def debian_at_least(version: str, fixed: str) -> bool:
 
 def _key(version: str) -> list[tuple[list[int], int]]:
     upstream, _, revision = version.rpartition("-") if "-" in version else (version, "", "0")
-    return [*_parts(upstream), ([-2], 0), *_parts(revision)]
+    end = ([0], 0)
+    return [*_parts(upstream), end, *_parts(revision), end]
 
 
 def _parts(text: str) -> list[tuple[list[int], int]]:

@@ -88,7 +88,7 @@ def test_start_up_beyond_the_calibrated_one_is_taken_off_the_budget(sandbox: San
     (place / "task" / "run.py").write_text((place / "task" / "run.py").read_text() + slow.replace("\n    ", "\n"))
     result = run(sandbox, spec, place)
     assert result.startup_s is not None
-    assert result.startup_s >= 1.2
+    assert result.startup_s >= 1.0
     assert result.budget_s == pytest.approx(2.0 - (result.startup_s - 0.6))
 
 
@@ -259,13 +259,13 @@ def test_another_thread_can_stop_a_run(sandbox: Sandbox, make_spec: MakeSpec, pl
 
 
 def test_a_box_in_stand_by_waits_frozen_and_imports_are_not_start_up(sandbox: Sandbox, make_spec: MakeSpec, place: Path) -> None:
-    with sandbox.create(make_spec("time.sleep(0.4)" + HONEST.replace("\n    ", "\n"))) as box:
-        time.sleep(1)
+    with sandbox.create(make_spec("time.sleep(1)" + HONEST.replace("\n    ", "\n"))) as box:
+        time.sleep(1.5)
         box.pause()
         result = box.run(place / "collect")
     assert named(result) is None
     assert result.startup_s is not None
-    assert result.startup_s < 0.4
+    assert result.startup_s < 1
 
 
 def test_a_traceback_becomes_one_line(sandbox: Sandbox, make_spec: MakeSpec, place: Path) -> None:
