@@ -9,7 +9,7 @@ Reads `$APPLIANCE_RAW/<dataset>/` and APPLIANCE_PARAMS: `{"dataset": name, "tran
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,14 @@ def prepare(raw: Path, out: Path, params: dict[str, Any]) -> None:
     sizes = [int(size) for size in params.get("vocabularies", VOCABULARIES)]
     forms = {name: documents.form_of(name, params.get("forms", {}).get(name)) for name in (dataset, transfer) if name}
 
+    groups = {name: splits.groups(documents.read(raw / name, form)) if form.related else {} for name, form in forms.items()}
+
+    def assigned(name: str) -> Iterator[tuple[str, str]]:
+        return assign(documents.read(raw / name, forms[name]), groups[name], forms[name])
+
     sample: list[str] = []
     sampled = 0
-    for split, text in assigned(raw / dataset, forms[dataset]):
+    for split, text in assigned(dataset):
         if split == "train" and sampled < LEARN_BYTES:
             sample.append(text)
             sampled += len(text.encode())
@@ -58,11 +63,11 @@ def prepare(raw: Path, out: Path, params: dict[str, Any]) -> None:
     del sample
 
     writers = {name: SplitWriter(out / name, vocabularies) for name in splits.NAMES}
-    for split, texts in batches(assigned(raw / dataset, forms[dataset])):
+    for split, texts in batches(assigned(dataset)):
         writers[split].add(texts)
     if transfer:
         writers["transfer"] = SplitWriter(out / "transfer", vocabularies)
-        for split, texts in batches(assigned(raw / transfer, forms[transfer])):
+        for split, texts in batches(assigned(transfer)):
             if split == "test":
                 writers["transfer"].add(texts)
     counts = {name: writer.close() for name, writer in writers.items()}
@@ -86,16 +91,15 @@ def prepare(raw: Path, out: Path, params: dict[str, Any]) -> None:
     (out / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
 
 
-def assigned(raw: Path, form: documents.Form) -> Iterator[tuple[str, str]]:
+def assign(texts: Iterable[str], groups: Mapping[bytes, bytes], form: documents.Form) -> Iterator[tuple[str, str]]:
     """(split, text) of every distinct document, in the order of the files."""
-    group = splits.groups(documents.read(raw, form)) if form.related else None
     seen: set[bytes] = set()
-    for text in documents.read(raw, form):
+    for text in texts:
         key = splits.digest(text)
         if key in seen:
             continue
         seen.add(key)
-        yield splits.choose(group[key] if group else key, val=form.val, test=form.test), text
+        yield splits.choose(groups.get(key, key), val=form.val, test=form.test), text
 
 
 def batches(items: Iterator[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:

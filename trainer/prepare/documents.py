@@ -98,6 +98,8 @@ def read(raw: Path, form: Form) -> Iterator[str]:
 
 def without_licence(text: str) -> str:
     """The text without the licence that Project Gutenberg puts around it; unchanged where there is none."""
+    if "Gutenberg" not in text and "GUTENBERG" not in text:
+        return text
     start = _LICENCE_START.search(text)
     if start:
         text = text[start.end() :]
