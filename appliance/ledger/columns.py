@@ -131,7 +131,19 @@ def finite(cls: type[R], record: R) -> R:
     Raises:
         ApplianceError: as `to_table`.
     """
+    if _all_finite(msgspec.to_builtins(record)):
+        return record
     return from_table(cls, to_table(cls, [record]))[0]
+
+
+def _all_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_all_finite(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return all(_all_finite(item) for item in value)
+    return True
 
 
 def refuse_newer(version: int | None, where: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from appliance.ledger import rows
-from appliance.ledger.columns import from_table
 from appliance.ledger.disk import Disk, sync_folder, write_file
 from appliance.records import FORMAT_VERSION, Record
 
@@ -60,14 +59,11 @@ def gather(disk: Disk, folder: Path, kind: rows.Kind[Any], at_least: int = 2) ->
     single, _ = rows.files(kind, folder)
     if len(single) < at_least:
         return set()
-    records = []
-    for number, path in sorted(single.items()):
-        records += from_table(kind.cls, rows.decode(path.read_bytes(), str(path)))
-        assert kind.number(records[-1]) == number
+    table = rows.joined(kind, [rows.decode(path.read_bytes(), str(path)) for _, path in sorted(single.items())])
     first, last = min(single), max(single)
     target = folder / kind.folder / f"{kind.key}s-{first:06d}-{last:06d}.parquet"
-    write_file(disk, target, rows.encode(kind, records), check=lambda back: _check(kind, back, target, records))
-    entry = Gathered(file=f"{kind.folder}/{target.name}", rows=len(records), first=first, last=last)
+    write_file(disk, target, rows.to_bytes(table), check=lambda back: _check(back, target, table))
+    entry = Gathered(file=f"{kind.folder}/{target.name}", rows=table.num_rows, first=first, last=last)
     known = [one for one in read_manifest(folder).files if one.file != entry.file]
     write_file(disk, folder / MANIFEST, msgspec.json.format(msgspec.json.encode(Manifest(files=(*known, entry))), indent=1) + b"\n")
     for path in single.values():
@@ -77,6 +73,6 @@ def gather(disk: Disk, folder: Path, kind: rows.Kind[Any], at_least: int = 2) ->
     return set(single)
 
 
-def _check(kind: rows.Kind[Any], back: bytes, target: Path, records: list[Any]) -> None:
-    if from_table(kind.cls, rows.decode(back, str(target))) != records:
+def _check(back: bytes, target: Path, table: Any) -> None:
+    if not rows.decode(back, str(target)).equals(table):
         raise OSError(f"{target} does not read back as it was written")

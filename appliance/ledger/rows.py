@@ -69,10 +69,20 @@ def encode(kind: Kind[R], records: Iterable[R]) -> bytes:
     Raises:
         ApplianceError: a score that is not finite.
     """
-    return _to_bytes(columns.to_table(kind.cls, records))
+    return to_bytes(columns.to_table(kind.cls, records))
 
 
-def _to_bytes(table: Any) -> bytes:
+def joined(kind: Kind[R], tables: list[Any]) -> Any:
+    """Tables of single rows as one, with the columns of this release; a column that an old file lacks is null.
+
+    Raises:
+        pyarrow.ArrowInvalid: a column changed its type.
+    """
+    return pa.concat_tables([columns.schema(kind.cls).empty_table(), *tables], promote_options="default").combine_chunks()
+
+
+def to_bytes(table: Any) -> bytes:
+    """The bytes of one Parquet file: small for many rows, quick for one."""
     sink = io.BytesIO()
     many = table.num_rows > 1
     pq.write_table(table, sink, compression="zstd" if many else "snappy", use_dictionary=many, write_statistics=many)
