@@ -211,7 +211,7 @@ def _write_pages(site: Path, entries: dict[str, dict[str, Any]], profiles: dict[
         site / "index.html", templates.rendered("site.html", devices=shown, rows=[_shown(n) for n in nights[:400]], total=len(nights))
     )
     _write_changed(site / ".nojekyll", "")
-    _write_changed(site / "index.json", json.dumps(index, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    _write_changed(site / "index.json", json.dumps(index, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     return site / "index.html"
 
 

@@ -1,6 +1,7 @@
 """The page of a night: what it says first, that it is pure, inert, small, and that every kind of night renders."""
 
 import html
+import math
 import re
 from html.parser import HTMLParser
 
@@ -118,8 +119,20 @@ def test_a_gain_in_a_metric_where_higher_is_better_is_called_higher() -> None:
     night = nights.a_night(20)
     confirmation = night.state.confirmation
     assert confirmation is not None
-    up = Estimate(split="test", baseline_mean=0.5, winner_mean=0.6, difference=0.1, interval_low=0.08, interval_high=0.12, relative=0.2, relative_low=0.16,
-                  relative_high=0.24, pairs=4, method="t", holds=True)  # fmt: skip
+    up = Estimate(
+        split="test",
+        baseline_mean=0.5,
+        winner_mean=0.6,
+        difference=0.1,
+        interval_low=0.08,
+        interval_high=0.12,
+        relative=0.2,
+        relative_low=0.16,
+        relative_high=0.24,
+        pairs=4,
+        method="t",
+        holds=True,
+    )
     night = nights.with_state(nights.with_plan(night, task=task), confirmation=msgspec.structs.replace(confirmation, estimates=[up]))
     assert verdict(night).startswith("20.0 % higher accuracy")
 
@@ -198,8 +211,8 @@ def test_hostile_strings_everywhere_stay_text() -> None:
     task = msgspec.structs.replace(
         night.plan.task,
         metric=msgspec.structs.replace(night.plan.task.metric, name=bad, unit=bad),
-        observables={bad: msgspec.structs.replace(o, label=bad, unit=bad) for o in night.plan.task.observables.values()},
-        constants={bad: c for c in night.plan.task.constants.values()},
+        observables={bad + name: msgspec.structs.replace(o, label=bad, unit=bad) for name, o in night.plan.task.observables.items()},
+        constants={bad + name: c for name, c in night.plan.task.constants.items()},
         asset=msgspec.structs.replace(night.plan.task.asset, files=[bad]),
     )
     device = msgspec.structs.replace(night.plan.device, name=bad, driver=bad)
@@ -234,7 +247,7 @@ def test_hostile_strings_everywhere_stay_text() -> None:
 def test_numbers_that_are_not_finite_are_shown_as_unknown(night: Night) -> None:
     runs = [
         msgspec.structs.replace(
-            r, score=float("nan") if r.run % 7 == 0 else r.score, observables={"steps": float("inf")}, curve=[(1.0, float("nan"), 2.0)] * 3
+            r, score=float("nan") if r.run % 7 == 0 else r.score, observables={"steps": float("inf")}, curve=[(1.0, math.nan, 2.0)] * 3
         )
         for r in night.runs
     ]
