@@ -352,10 +352,9 @@ class _KeepWhole(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if function is nn.functional.scaled_dot_product_attention:
-            args, kwargs = _autocast(args, kwargs)
-            return _attention(*args, **kwargs)
-        if function is torch.group_norm:
+        if function is _plain_attention:
+            return _attend(*args, **kwargs)
+        if function in (torch.group_norm, nn.functional.group_norm):
             return _group_norm(*args, **kwargs)
         if function in _recurrent and not isinstance(args[-1 if len(args) < 4 else 3], (list, tuple)):  # not the form for packed sequences
             kind = args[0].device.type
@@ -363,6 +362,14 @@ class _KeepWhole(TorchFunctionMode):
                 args, kwargs = _autocast(args, kwargs)
                 return _recurrent[function](*args, **kwargs)
         return function(*args, **kwargs)
+
+
+_plain_attention = nn.functional.scaled_dot_product_attention
+
+
+def _attend(*args: Any, **kwargs: Any) -> torch.Tensor:
+    args, kwargs = _autocast(args, kwargs)
+    return _attention(*args, **kwargs)
 
 
 def _autocast(args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -382,13 +389,15 @@ def _lowered(value: Any, dtype: torch.dtype) -> Any:
 
 @contextlib.contextmanager
 def _plain_eager() -> Iterator[None]:
-    """Switch off what would hide operations from the tracer: compiled regions, fused encoder layers."""
+    """Switch off what would hide operations from the tracer: compiled regions, fused encoder layers; reach the attention that functions call."""
+    nn.functional.scaled_dot_product_attention = _attend
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.compiler.set_stance("force_eager"):
             yield
     finally:
+        nn.functional.scaled_dot_product_attention = _plain_attention
         torch.backends.mha.set_fastpath_enabled(fastpath)
 
 
