@@ -19,7 +19,13 @@ class Agent(Protocol):
         """The next change of the incumbent; None when nothing is left to try."""
 
     def observe(self, experiment: Experiment, runs: Sequence[Run], proposal: Proposal) -> None:
-        """What became of a proposal."""
+        """What became of a proposal; `runs` are whole rows, with curve and log tail."""
+
+    def notes(self) -> list[str]:
+        """Lines for people since it was last asked: what it could not do, and what it does instead. Never a key."""
+
+    def account(self) -> dict[str, Any]:
+        """What it used: model, dated prices, calls, tokens, cost, answers by kind. Empty where nothing was."""
 
     def dump(self) -> dict[str, Any]:
         """State worth keeping over an interruption, JSON-able; given to the next agent of that name."""

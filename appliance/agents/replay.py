@@ -37,6 +37,14 @@ class Replay:
     def observe(self, experiment: Experiment, runs: Sequence[Run], proposal: Proposal) -> None:
         """A list does not learn."""
 
+    def notes(self) -> list[str]:
+        """Nothing to say."""
+        return []
+
+    def account(self) -> dict[str, Any]:
+        """It costs nothing."""
+        return {}
+
     def dump(self) -> dict[str, Any]:
         """How far it played."""
         return {"next": self._next}

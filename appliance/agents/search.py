@@ -66,6 +66,14 @@ class Search:
             }
         )
 
+    def notes(self) -> list[str]:
+        """Nothing to say."""
+        return []
+
+    def account(self) -> dict[str, Any]:
+        """It costs nothing."""
+        return {}
+
     def dump(self) -> dict[str, Any]:
         """Ladder, trials and what is under way."""
         return {"ladder": self._ladder, "trials": self._trials, "pending": self._pending}

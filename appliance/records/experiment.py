@@ -35,6 +35,8 @@ class Proposal(Record, frozen=True, kw_only=True):
     cost_usd: NonNegative | None = None
     note: str | None = None
     """The agent's own handle (trial number, message id), handed back with the outcome."""
+    refused: str | None = None
+    """Why the agent itself hands in nothing that could run (a model's answer without usable edits): kept as a refused experiment."""
 
 
 class Experiment(Record, frozen=True, kw_only=True):

@@ -100,6 +100,8 @@ class NightState(Record, frozen=True, kw_only=True):
     expected_false_keeps: NonNegative | None = None
     clock: dict[str, float] = {}
     """Where the night went: phase → seconds."""
+    agent: dict[str, Any] = {}
+    """The agent's own account: model, dated prices, calls, tokens and cost, answers by kind; empty for agents that cost nothing."""
 
 
 class Night(Record, frozen=True, kw_only=True):

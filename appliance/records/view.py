@@ -1,7 +1,7 @@
 """What an agent sees when it proposes: everything, and nothing that lets it act."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.records.device import Device
@@ -49,3 +49,5 @@ class View:
     """Constants → predicted `{"seconds", "memory_bytes", "observables"}`; empty dicts where the task has no estimate."""
     edit: Callable[[Mapping[str, Constant]], dict[str, str]]
     """Constants → the incumbent's files with these literals put in."""
+    refuse: Callable[[Mapping[str, str]], str | None] = field(default=lambda _files: None)
+    """Files → why they would be refused as a change of this incumbent, in one line; None when they would run."""

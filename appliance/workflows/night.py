@@ -72,6 +72,7 @@ class Search:
                 self._settle(pending.number, pending.proposal)
         while self._time_for_a_run():
             proposal = self.agent.propose(self._view())
+            self._tell()
             if proposal is None:
                 self.progress.note("the agent has nothing left to try")
                 break
@@ -90,6 +91,8 @@ class Search:
         parent = self.belief.incumbent
         files = self.assets.files(parent)
         refusal = tasks.refuse(self.loaded.task, files, proposal.files, self.assets.tried(before=number))
+        if proposal.refused is not None:
+            refusal = tasks.Refusal("no_usable_answer", proposal.refused)
         asset = self.book.store_asset(proposal.files)
         self.assets.add(number, asset, proposal.files, ran=refusal is None)
         diff = tasks.unified_diff(files, proposal.files)
@@ -128,7 +131,8 @@ class Search:
             cost_usd=proposal.cost_usd,
             decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self.agent.observe(experiment, mine, proposal)
+        self.agent.observe(experiment, [self.book.run(run.run) for run in mine], proposal)
+        self._tell()
         self.book.record_experiment(experiment, agent_state=self.agent.dump(), incumbent=experiment.incumbent)
         self.belief.add_experiment(experiment)
         self.progress.decided(experiment, self.belief.mean(self.belief.incumbent), self.belief.mean(0))
@@ -169,6 +173,10 @@ class Search:
             return None
         verdict = Verdict.REJECTED if run.status == "rejected" else Verdict.FAILED
         return None, verdict, f"{run.reason}: {run.detail}" if run.detail else str(run.reason)
+
+    def _tell(self) -> None:
+        for line in self.agent.notes():
+            self.progress.note(line)
 
     def _visit_baseline(self) -> None:
         """The baseline comes back now and then; a machine that changed is calibrated anew."""
@@ -212,7 +220,12 @@ class Search:
 
     def _view(self) -> View:
         plan, belief, noise = self.book.plan, self.belief, self.belief.noise()
-        asset = self.assets.files(belief.incumbent)
+        asset, tried = self.assets.files(belief.incumbent), self.assets.tried(before=self.book.next_experiment())
+
+        def refuse(files: Mapping[str, str]) -> str | None:
+            refusal = tasks.refuse(plan.task, asset, files, tried)
+            return f"{refusal.name}: {refusal.detail}" if refusal else None
+
         return View(
             task=plan.task,
             preset=plan.preset,
@@ -235,4 +248,5 @@ class Search:
             seed=plan.seed,
             estimate=self.estimator,
             edit=lambda values: tasks.replace_constants(asset, values),
+            refuse=refuse,
         )

@@ -116,8 +116,15 @@ def _night(book: ledger.Ledger, workplace: Workplace, progress: Progress) -> Out
     return work(book, workplace, execution, progress)
 
 
-def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progress: Progress, clock: Clock | None = None) -> Outcome:
-    """The night proper, over any execution; ends with its page, whatever ends it."""
+def work(
+    book: ledger.Ledger,
+    workplace: Workplace,
+    execution: Execution,
+    progress: Progress,
+    clock: Clock | None = None,
+    agent: agents.Agent | None = None,
+) -> Outcome:
+    """The night proper, over any execution (and any agent, instead of the planned one); ends with its page, whatever ends it."""
     plan = book.plan
     clock = clock or Clock(plan.hours * 3600, book.clock_spent_s)
     throughput = throughput_of(plan.task)
@@ -130,7 +137,7 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
 
     runs = Runs(book=book, execution=execution, belief=belief, clock=clock, progress=progress, predicted=predicted)
     assets = Assets(book)
-    agent = agents.create(plan.agent, seed=plan.seed, options=plan.agent_options, state=book.load_agent())
+    agent = agent or agents.create(plan.agent, seed=plan.seed, options=plan.agent_options, state=book.load_agent())
     search = Search(
         book=book,
         runs=runs,
@@ -154,6 +161,7 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
             progress.note(f"the winner cannot be confirmed: {reserve.reason}")
         _phase(book, progress, "search")
         search.search()
+        agent.close()
         _phase(book, progress, "confirm")
         if belief.incumbent != 0 and plan.data_sha256:
             testuses.count(plan.data_sha256, plan.night_id)
@@ -166,6 +174,9 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
         why, failure = str(error), error
     finally:
         agent.close()
+    for line in agent.notes():
+        progress.note(line)
+    book.save_agent(agent.dump())
     screened = sum(run.kind == "screen" for run in book.runs())
     winner = belief.incumbent
     book.update_state(
@@ -174,6 +185,7 @@ def work(book: ledger.Ledger, workplace: Workplace, execution: Execution, progre
         ended_why=why,
         incumbent=winner,
         incumbent_sha256=assets.sha256(winner),
+        agent=agent.account(),
         expected_false_keeps=judge.expected_false_keeps(screened, noise=belief.noise()),
     )
     book.set_winner(assets.sha256(winner), {"experiment": winner, "metric": plan.task.metric.name, "mean": belief.mean(winner)})
