@@ -36,16 +36,17 @@ def rendered(night: Night, times: int = 3) -> tuple[float, float]:
     return statistics.median(seconds), len(text.encode()) / 1024
 
 
-def published(nights: list[Night]) -> tuple[float, float]:
-    """Seconds of a site, first and again."""
+def published(nights: list[Night]) -> tuple[float, float, float]:
+    """Seconds of a site, first and again, and the processor seconds of the first pass: on a busy machine the two differ."""
     sources = [report.Source(n.plan.night_id, hashlib.sha256(n.plan.night_id.encode()).hexdigest(), lambda n=n: n) for n in nights]
-    seconds = []
+    seconds, processor = [], []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(2):
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             report.publish(Path(folder) / "site", sources)
             seconds.append(time.perf_counter() - start)
-    return seconds[0], seconds[1]
+            processor.append(time.process_time() - busy)
+    return seconds[0], seconds[1], processor[0]
 
 
 def main() -> int:
@@ -57,11 +58,11 @@ def main() -> int:
     found["s_150"], found["kib_150"] = rendered(report_nights.a_night(150))
     found["s_1000"], found["kib_1000"] = rendered(report_nights.a_night(1000))
     nights = [report_nights.a_night(asked.experiments, seed=seed) for seed in range(asked.nights)]
-    found["site_s"], found["site_again_s"] = published(nights)
+    found["site_s"], found["site_again_s"], processor = published(nights)
     print(f"{'':14}{'measured':>10}{'limit':>10}{'ratio':>8}")
     for name, limit in LIMITS.items():
         print(f"{name:14}{found[name]:10.3f}{limit:10.0f}{found[name] / limit:8.2f}")
-    print(f"site: {asked.nights} nights of {asked.experiments} experiments")
+    print(f"site: {asked.nights} nights of {asked.experiments} experiments, {processor:.1f} processor seconds the first time")
     print(json.dumps({name: round(found[name], 4) for name in LIMITS}))
     return 0 if all(found[name] <= limit for name, limit in LIMITS.items()) else 1
 

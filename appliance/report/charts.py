@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 from appliance.report import numbers
+
+Point = TypeVar("Point")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def path(points: list[tuple[float, float]]) -> str:
     return "M" + " ".join(f"{px(x)},{px(y)}" for x, y in points) if points else ""
 
 
-def thinned(points: list[tuple[float, float]], most: int) -> list[tuple[float, float]]:
+def thinned(points: list[Point], most: int) -> list[Point]:
     """At most so many points, the first and last among them, evenly chosen."""
     if len(points) <= most:
         return points

@@ -4,6 +4,7 @@ A page may hold `PAGE_BYTES_EACH` per experiment. Winners' details are shown gen
 logs are cut shorter, all alike, and each cut says how much is left out.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -238,7 +239,7 @@ def _curve_scales(facts: Facts) -> tuple[Scale, Scale]:
     """One pair of axes for all small curves, so that they can be compared; the first tenth of a curve may leave the picture at the top."""
     lasts, seconds = [], 0.0
     for run in facts.runs:
-        points = [p for p in run.curve if all(numbers.known(v) for v in p)]
+        points = [p for p in thinned(run.curve, CURVE_POINTS) if math.isfinite(p[0] + p[2])]
         if points:
             seconds = max(seconds, points[-1][0])
             lasts += [p[2] for p in points[len(points) // 10 :]]
@@ -250,7 +251,7 @@ def _curve_scales(facts: Facts) -> tuple[Scale, Scale]:
 
 
 def _curve(run: Run, x: Scale, y: Scale) -> str:
-    points = [(p[0], p[2]) for p in run.curve if all(numbers.known(v) for v in p)]
+    points = [(p[0], p[2]) for p in thinned(run.curve, CURVE_POINTS) if math.isfinite(p[0] + p[2])]
     if len(points) < 2 or y.high <= y.low:
         return ""
-    return path([(round(x.at(a)), round(y.at(b))) for a, b in thinned(points, CURVE_POINTS)])
+    return path([(round(x.at(a)), round(y.at(b))) for a, b in points])

@@ -86,10 +86,8 @@ def all_crashed(night: Night) -> Night:
 
 def test_the_first_sentence_has_the_number_its_interval_and_whether_it_held(night: Night) -> None:
     said = verdict(night)
-    assert re.match(
-        r"\d+\.\d % lower bits per byte than the reference on data nobody selected on \(95 % interval \d+\.\d to \d+\.\d %\): it held on test",
-        said,
-    )
+    number, where = r"\d+\.\d", "bits per byte than the reference on data nobody selected on"
+    assert re.match(rf"{number} % lower {where} \(95 % interval {number} to {number} %\): it held on test", said)
     assert "on transfer" in said
 
 
