@@ -89,7 +89,7 @@ class ProcessBox(ProtocolBox):
         (self._work / "tmp").mkdir(parents=True)
         self.out = spec.out_folder.absolute() if spec.out_folder is not None else self._work / "out"
         self.out.mkdir(exist_ok=True)
-        self.user = _own_user([sandbox.python, self._work, *spec.folders.values()])
+        self.user = _own_user([sandbox.python, sandbox.python.resolve(), self._work, *spec.folders.values()])
         if self.user is not None:
             for folder in (self.out, self._work / "tmp"):
                 os.chown(folder, self.user, self.user)
