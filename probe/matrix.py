@@ -14,8 +14,8 @@ from timing import CpuTimer, CudaTimer
 Shape = tuple[int, int, int]
 
 CUDA_SHAPES: list[Shape] = [
-    (8192, 8192, 8192),
     (4096, 4096, 4096),
+    (8192, 8192, 8192),
     (2048, 2048, 2048),
     (16384, 16384, 16384),
     (2048, 2048, 13312),
@@ -72,11 +72,15 @@ def search(kind: str, mode: str) -> dict:
     """Best shapes per dtype: `winners` {dtype: [shape, …]} best first, and notes on what could not be timed."""
     timer = CudaTimer() if kind == "cuda" else CpuTimer()
     limit = {("cuda", "quick"): 0.15, ("cuda", "full"): 0.4, ("cpu", "quick"): 0.15}.get((kind, mode), 0.4)
-    budget_s = {("cuda", "quick"): 4.0, ("cuda", "full"): 18.0, ("cpu", "quick"): 2.5}.get((kind, mode), 15.0)
+    lead_s, rest_s = {("cuda", "quick"): (4.0, 1.5), ("cuda", "full"): (18.0, 7.0), ("cpu", "quick"): (2.5, 2.5)}.get(
+        (kind, mode), (15.0, 15.0)
+    )
+    longest_s = 0.1 if mode == "quick" else 0.3
     winners: dict[str, list[Shape]] = {}
     notes: list[str] = []
     shapes = CUDA_SHAPES if kind == "cuda" else CPU_SHAPES
-    for dtype in dtypes(kind):
+    for position, dtype in enumerate(dtypes(kind)):
+        budget_s = rest_s if position else lead_s
         rates: dict[Shape, float] = {}
         reasons: list[str] = []
         begin = time.perf_counter()
@@ -84,9 +88,12 @@ def search(kind: str, mode: str) -> dict:
         def attempt(shape: Shape, dtype: str = dtype, rates: dict = rates, reasons: list = reasons) -> None:
             if shape in rates or max(shape[0] * shape[1], shape[1] * shape[2], shape[0] * shape[2]) > LARGEST_ELEMENTS[kind]:
                 return
+            flop = 2.0 * shape[0] * shape[1] * shape[2]
+            if rates and flop / max(rates.values()) > longest_s:
+                return
             try:
                 run, _ = product(kind, dtype, shape)
-                rates[shape] = 2.0 * shape[0] * shape[1] * shape[2] / timer.rate(run, limit)
+                rates[shape] = flop / timer.rate(run, limit)
             except (RuntimeError, AttributeError, TypeError) as error:
                 reasons.append(str(error).splitlines()[0][:160])
 
@@ -115,8 +122,8 @@ def search(kind: str, mode: str) -> dict:
 def confirm(kind: str, mode: str, winners: dict[str, list]) -> dict:
     """The winner of each dtype again: raw samples, a sustained rate, and the published table's statistic for bfloat16."""
     timer = CudaTimer() if kind == "cuda" else CpuTimer()
-    limit_s = {("cuda", "quick"): 1.5, ("cuda", "full"): 6.0, ("cpu", "quick"): 3.0}.get((kind, mode), 8.0)
-    sustained_s = {("cuda", "quick"): 3.0, ("cuda", "full"): 60.0, ("cpu", "quick"): 2.0}.get((kind, mode), 60.0)
+    limit_s = {("cuda", "quick"): 1.0, ("cuda", "full"): 6.0, ("cpu", "quick"): 2.0}.get((kind, mode), 8.0)
+    sustained_s = {("cuda", "quick"): 3.0, ("cuda", "full"): 60.0, ("cpu", "quick"): 1.5}.get((kind, mode), 60.0)
     rows, notes, disturbed = [], [], False
     mamf = None
     for dtype, ranked in winners.items():
