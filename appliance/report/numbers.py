@@ -57,8 +57,9 @@ def half_width(low: float | None, high: float | None) -> float | None:
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, *, sign: bool = True) -> tuple[str, str]:
-    """A difference and its interval as two texts, both rounded to what the interval allows."""
-    decimals = decimals_for(half_width(low, high))
+    """A difference and its interval as two texts, both rounded to what the interval allows, and to four digits at most."""
+    largest = max((abs(v) for v in (value, low, high) if v is not None and math.isfinite(v)), default=0.0)
+    decimals = min(decimals_for(half_width(low, high)), _decimals_of(largest) + 1)
     if not (known(low) and known(high)):
         return (significant(value) if not sign or not known(value) else fixed(value, _decimals_of(value), sign=True)), UNKNOWN
     return fixed(value, decimals, sign=sign), f"{fixed(low, decimals, sign=sign)} to {fixed(high, decimals, sign=sign)}"

@@ -65,7 +65,10 @@ def _progress(facts: Facts) -> tuple[str, str]:
             "a larger configuration.",
         )
     if times <= 0.67:
-        return "room to grow", f"The winner takes {after} {label} where the reference took {before}: this device had rate to spare."
+        return (
+            "room to grow",
+            f"The winner takes {after} {label} where the reference took {before}: fewer and dearer ones pay on this device.",
+        )
     return "", ""
 
 

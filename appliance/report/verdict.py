@@ -30,7 +30,7 @@ class Interval:
     span: str
     pairs: str
     state: str
-    """`holds`, `fails`, `claim` or `open`."""
+    """`holds`, `fails`, `claim`, `open` or `short` (on the right side, with fewer pairs than confirming takes)."""
     x: str
     x_low: str | None
     x_high: str | None
@@ -65,7 +65,8 @@ def of(facts: Facts) -> Verdict:
     tone, hero, sentence = _said(facts)
     forest = _forest(facts)
     shrinkage = None
-    if facts.confirmation and facts.confirmation.shrinkage is not None and facts.confirmation.claimed is not None:
+    ran = facts.confirmation is not None and facts.confirmation.status in {"confirmed", "not_confirmed"}
+    if ran and facts.confirmation and facts.confirmation.shrinkage is not None and facts.confirmation.claimed is not None:
         lost, claim = facts.confirmation.shrinkage, numbers.percent(abs(facts.confirmation.claimed))
         shrinkage = (
             f"The search had claimed {claim}; {numbers.percent(lost)} of that did not hold on unseen data."
@@ -137,13 +138,13 @@ def _said(facts: Facts) -> tuple[str, str, str]:
     reason = facts.confirmation.reason if facts.confirmation and facts.confirmation.reason else facts.state.ended_why
     because = f" ({reason})" if reason else ""
     gain = facts.search_gain
+    missing = "the confirmation fell short" if test else "test and transfer were not run"
     if gain is None:
-        return "caution", "Not confirmed", f"a winner was kept, but test and transfer were not run{because}."
+        return "caution", "Not confirmed", f"a winner was kept, but {missing}{because}."
     return (
         "caution",
         "Not confirmed",
-        f"{amount(facts, gain)} {metric} is the search's own claim on the split it selected on ({interval(gain)}); "
-        f"test and transfer were not run{because}.",
+        f"{amount(facts, gain)} {metric} is the search's own claim on the split it selected on ({interval(gain)}); {missing}{because}.",
     )
 
 
@@ -218,6 +219,8 @@ def _forest(facts: Facts) -> Forest:
     rows = []
     for split, gain in gains:
         state = "claim" if split == "search" else {True: "holds", False: "fails", None: "open"}[gain.holds]
+        if facts.confirmation and facts.confirmation.status == "not_run" and state == "holds":
+            state = "short"
         ends = [None if v is None else px(scale.at(v * 100)) for v in (gain.low, gain.high)]
         rows.append(
             Interval(

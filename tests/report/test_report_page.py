@@ -279,3 +279,27 @@ def test_a_written_page_replaces_the_old_one_and_leaves_nothing_else(tmp_path, n
     assert report.write(night, target) == target
     assert target.read_text(encoding="utf-8") == report.render(night)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_confirmation_with_too_few_pairs_is_not_called_holding(night: Night) -> None:
+    confirmation = night.state.confirmation
+    assert confirmation is not None
+    short = msgspec.structs.replace(confirmation, status="not_run", reason="3 of 4 pairs on test fitted", shrinkage=0.0)
+    page = report.render(nights.with_state(night, confirmation=short))
+    assert "the confirmation fell short (3 of 4 pairs on test fitted)" in page
+    assert "too few to confirm" in page
+    assert ">holds<" not in page
+    assert "nothing of it was lost" not in page
+
+
+def test_an_interval_of_no_width_does_not_make_up_digits() -> None:
+    from appliance.report import numbers
+
+    assert numbers.with_interval(-0.17030674123, -0.17030674123, -0.17030674123) == ("−0.1703", "−0.1703 to −0.1703")
+    assert numbers.with_interval(-0.0626, -0.0675, -0.0576) == ("−0.0626", "−0.0675 to −0.0576")
+    assert numbers.with_interval(-3.26, -3.9, -2.6) == ("−3.26", "−3.90 to −2.60")
+    assert numbers.percent(-0.2251, -0.24, -0.21, sign=True) == "−22.5\u202f%"
+    assert numbers.ratio(1300, 93) == "14\u202f×"
+    assert numbers.ratio(6.1e9, 128e9) == "1/21"
+    assert numbers.scaled(92.3e12, "FLOP/s") == "92.3\u202fTFLOP/s"
+    assert numbers.scaled(None, "B") == "–"
