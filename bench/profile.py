@@ -1,9 +1,9 @@
 """`make bench-profile`: does the probe measure the same thing twice, and what a plain program measures?
 
 Three `--quick` measurements in a row through the sandbox, each followed by an independent one: a dozen lines of plain torch in the same
-image that share no code with the probe. Matrix rate and copy bandwidth; the last line is JSON: `repeatability`, (largest − smallest) /
-median of the three, and `against_independent`, |probe / plain − 1| of the medians, each the worse of the two figures, and `seconds`, the median of one
-`--quick`. Exit 1 where 0.05, 0.10 or 60 s is exceeded. Run it on an idle machine: what others take, it cannot give back.
+image that share no code with the probe. Matrix rate and copy bandwidth. The last line is JSON: `repeatability`, (largest − smallest) /
+median of the three; `against_independent`, |probe / plain − 1| of the medians, each the worse of the two figures; `seconds`, the median of
+one `--quick`. Exit 1 where 0.05, 0.10 or 60 s is exceeded. Run it on an idle machine: what others take, it cannot give back.
 """
 
 import argparse

@@ -60,17 +60,17 @@ def measure(mode: str, device: str) -> dict:
         print(f"[{time.monotonic() - begin:5.1f} s] {text}", flush=True)
 
     progress(f"matrix products: search ({mode})")
-    search = children.one(serve, "matrix_search", common, progress, timeout_s=60 if mode == "quick" else 150)
+    search = children.one(serve, "matrix_search", common, progress, timeout_s=120 if mode == "quick" else 240)
     environment = search["environment"]
     common["device"] = environment["kind"]
     notes += search["notes"]
     progress("matrix products: the winners again, in a fresh process")
     confirmed = children.one(
-        serve, "matrix_confirm", {**common, "winners": search["winners"]}, progress, timeout_s=60 if mode == "quick" else 240
+        serve, "matrix_confirm", {**common, "winners": search["winners"]}, progress, timeout_s=120 if mode == "quick" else 300
     )
     notes += confirmed["notes"]
     progress("bandwidth, memory, launch overhead")
-    moved = children.one(serve, "bandwidth", common, progress, timeout_s=60)
+    moved = children.one(serve, "bandwidth", common, progress, timeout_s=120)
     notes += moved["notes"]
     attention = []
     for backend in attention_plan.backends():

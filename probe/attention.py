@@ -118,6 +118,9 @@ def _flex(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Tensor:
     from torch.nn.attention.flex_attention import flex_attention
 
     if "flex" not in _compiled:
+        for limit in ("recompile_limit", "cache_size_limit"):  # one compilation per case, whatever this torch calls it
+            with suppress(AttributeError):
+                setattr(torch._dynamo.config, limit, 64)
         _compiled["flex"] = torch.compile(flex_attention) if q.is_cuda else flex_attention
     return _compiled["flex"](q, k, v, block_mask=_block_mask(q.size(2), window, q.device), enable_gqa=k.size(1) != q.size(1))
 
