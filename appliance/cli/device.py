@@ -7,6 +7,8 @@ import click
 from appliance.cli.options import device_option, json_option, sandbox_option
 from appliance.cli.progress import terminal
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
 
 @click.command()
 @json_option
@@ -92,17 +94,79 @@ def show(device: str | None, as_json: bool) -> None:
         click.echo(f"{'note':<10} {note}")
 
 
+@profile.command(name="list")
+def list_profiles() -> None:
+    """Every board that something is known of."""
+    from appliance import profiles
+
+    click.echo("\n".join(profiles.list_lines()))
+
+
 @profile.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@device_option
+def match(device: str | None) -> None:
+    """Every file that speaks of this machine's device, and how it matches."""
+    from appliance import hardware, profiles
+
+    chosen = hardware.choose(hardware.detect(), device)
+    click.echo("\n".join(profiles.match_lines(chosen)) or f"nothing is known of {chosen.name}")
+
+
+@profile.command()
+@click.argument("file", type=_FILE)
 def verify(file: Path) -> int:
     """Recompute, check and weigh a measurement FILE. Exit 1 where it does not hold."""
     from appliance import profiles
 
-    problems = profiles.verify(file)
-    for problem in problems:
-        click.echo(problem)
-    click.echo("it does not hold" if problems else f"{file} holds")
-    return 1 if problems else 0
+    findings = profiles.verify_file(file)
+    for finding in findings:
+        click.echo(f"{finding.severity}: {finding.field}: {finding.text}")
+    holds = all(finding.severity != "error" for finding in findings)
+    click.echo(f"{file} {'holds' if holds else 'does not hold'}")
+    return 0 if holds else 1
+
+
+@profile.command()
+@click.argument("one", type=_FILE)
+@click.argument("other", type=_FILE)
+def diff(one: Path, other: Path) -> None:
+    """What changed from measurement ONE to OTHER."""
+    from appliance import profiles
+
+    click.echo("\n".join(profiles.diff(profiles.read_measurement(one), profiles.read_measurement(other))) or "no difference")
+
+
+@profile.command()
+@click.argument("file", type=_FILE)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def export(file: Path, folder: Path) -> None:
+    """Write a copy of measurement FILE below FOLDER without what names a person or machine."""
+    from appliance import profiles
+
+    click.echo("\n".join(profiles.export(file, folder)))
+
+
+@profile.command(name="import")
+@click.argument("file", type=_FILE)
+def import_(file: Path) -> None:
+    """Verify somebody's measurement FILE and keep it for this machine."""
+    from appliance import profiles
+
+    click.echo(str(profiles.import_(file)))
+
+
+@profile.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder for index.json and index.html.")
+def index(out: Path) -> None:
+    """One generated index of all boards: JSON and a page with rooflines."""
+    from appliance import profiles
+    from appliance import report as pages
+
+    known = profiles.index()
+    out.mkdir(parents=True, exist_ok=True)
+    profiles.write_index(known, out / "index.json")
+    pages.write_text(pages.profile_index(known), out / "index.html")
+    click.echo(str(out / "index.html"))
 
 
 COMMANDS = (detect, doctor, profile)
