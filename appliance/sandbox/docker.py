@@ -29,7 +29,7 @@ from appliance.sandbox.box import (
 from appliance.sandbox.limits import cpus_of, memory_of
 from appliance.sandbox.spec import Spec
 from appliance.sandbox.stream import Attached
-from appliance.sandbox.sweep import OURS, label_name, stale_controls
+from appliance.sandbox.sweep import OURS, label_name, owner_label, owner_lives, stale_controls
 
 T = TypeVar("T")
 
@@ -70,14 +70,18 @@ class DockerSandbox:
         return DockerBox(self, spec)
 
     def sweep(self, labels: Mapping[str, str] | None = None) -> list[str]:
-        """Remove containers, volumes and control folders that earlier boxes with these labels left."""
+        """Remove containers, volumes and control folders that processes which are gone left, those with these labels."""
         wanted = [OURS, *(f"{label_name(key)}={value}" for key, value in (labels or {}).items())]
         removed: list[str] = []
         for container in _engine(lambda: self.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)):
+            if owner_lives(container.labels):
+                continue
             with contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
                 removed.append(container.name)
         for volume in _engine(lambda: self.client.volumes.list(filters={"label": wanted})):
+            if owner_lives(volume.attrs.get("Labels")):
+                continue
             with contextlib.suppress(docker.errors.NotFound):
                 volume.remove(force=True)
                 removed.append(volume.name)
@@ -315,7 +319,7 @@ def _bind(inside: str, host: Path) -> Any:
 
 
 def _labels(spec: Spec) -> dict[str, str]:
-    return {OURS: "1"} | {label_name(key): value for key, value in spec.labels.items()}
+    return {OURS: "1"} | owner_label() | {label_name(key): value for key, value in spec.labels.items()}
 
 
 def _engine(call: Callable[[], T]) -> T:

@@ -33,6 +33,9 @@ from appliance.sandbox.sweep import stale_controls
 LOOK_S = 0.05
 """Between two looks at what the tree uses."""
 
+KILL_S = 10.0
+"""Longest wait for killed processes to be gone."""
+
 FIRST_USER = 1_000_000
 """Runs get users from here on, where no system keeps accounts."""
 
@@ -229,6 +232,9 @@ class ProcessBox(ProtocolBox):
     def _kill(self) -> End:
         if self._keeper is not None:
             self._signal(signal.SIGKILL)
+            limit = time.monotonic() + KILL_S
+            while keeper.descendants(self._keeper.pid) and time.monotonic() < limit:  # the keeper reaps them
+                time.sleep(0.005)
             self._over.set()
             self._keeper.kill()
             self._keeper.wait()

@@ -104,7 +104,7 @@ class Sandbox(Protocol):
         """
 
     def sweep(self, labels: Mapping[str, str] | None = None) -> list[str]:
-        """Remove what earlier boxes with these labels left (all of ours without any); the names of what was removed."""
+        """Remove what boxes of processes that are gone left, those with these labels (all without any); the names of what was removed."""
 
     def close(self) -> None:
         """Close what the sandbox holds open; boxes must be gone."""

@@ -1,5 +1,6 @@
 """What killed processes of ours leave behind, and how it is found: labels, and a marker in each control folder."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,17 @@ def started(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
+
+
+def owner_label() -> dict[str, str]:
+    """Label that tells whose a container or volume is: the pid of this process and its start."""
+    return {label_name("owner"): f"{os.getpid()}-{started(os.getpid())}"}
+
+
+def owner_lives(labels: Mapping[str, str] | None) -> bool:
+    """Whether the process that made something is still there: then nobody else removes it."""
+    pid, _, start = (labels or {}).get(label_name("owner"), "").partition("-")
+    return pid.isdigit() and bool(start) and started(int(pid)) == start
 
 
 def stale_controls(labels: Mapping[str, str] | None = None) -> list[Path]:

@@ -1,6 +1,8 @@
 """The protocol and its limits, against real containers and real processes."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -32,6 +34,14 @@ def named(result: ExecResult) -> Reason | None:
 
 def collected(place: Path) -> dict[str, str]:
     return {file.name: file.read_text() for file in (place / "collect").iterdir()}
+
+
+def lives(pid: int) -> bool:
+    """A killed process may be a zombie until its new parent looks."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
 
 
 def test_an_honest_run_hands_over_its_files_and_its_times(sandbox: Sandbox, make_spec: MakeSpec, place: Path) -> None:
@@ -123,7 +133,7 @@ def test_a_child_out_of_memory_is_named_although_its_parent_exits_with_0(docker_
 
 
 def test_a_fork_bomb_stops_at_its_limit(sandbox: Sandbox, make_spec: MakeSpec, place: Path) -> None:
-    spec = make_spec("start()\nwhile True: os.fork()")
+    spec = make_spec("start()\nwhile True: os.fork()", clock=Clock(finish_cap_s=3))
     with sandbox.create(spec) as box:
         if sandbox.isolation == "none" and getattr(box, "user", None) is None:
             pytest.skip("only a user of its own bounds the number of processes here")
@@ -148,7 +158,9 @@ def test_an_inode_bomb_stops_at_its_limit(docker_sandbox: Sandbox, make_spec: Ma
 
 
 def test_one_that_prints_1_gb_is_slowed_down_and_its_log_is_capped(sandbox: Sandbox, make_spec: MakeSpec, place: Path) -> None:
-    result = run(sandbox, make_spec("start()\nfor i in range(10**4): sys.stdout.write('x' * 10**5)\nfinish()"), place)
+    result = run(
+        sandbox, make_spec("start()\nfor i in range(10**4): sys.stdout.write('x' * 10**5)\nfinish()", clock=Clock(finish_cap_s=1)), place
+    )
     assert named(result) is Reason.TIMEOUT
     assert len(result.log_tail) <= 20_000
     assert 0 < result.log_dropped_bytes < 100_000_000
@@ -248,7 +260,7 @@ def test_a_child_that_left_its_parent_does_not_outlive_the_box(sandbox: Sandbox,
         result = box.run(place / "collect", look)
     assert named(result) is None
     assert inside
-    assert not [pid for pid in inside if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in inside if lives(pid)]
 
 
 def test_another_thread_can_stop_a_run(sandbox: Sandbox, make_spec: MakeSpec, place: Path) -> None:
@@ -286,3 +298,27 @@ def test_a_path_is_no_name_to_collect(sandbox: Sandbox, make_spec: MakeSpec) -> 
     file = make_spec("").collect[0]
     with pytest.raises(SandboxError, match="plain file name"):
         sandbox.create(make_spec("", collect=(type(file)(name="../graph.json", at="end", max_bytes=1),)))
+
+
+@pytest.mark.engine
+def test_what_a_killed_host_left_is_swept_and_what_lives_is_not(docker_sandbox: Sandbox, make_spec: MakeSpec, place: Path) -> None:
+    program = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from stub_task import DEVICE, LIMITS
+from appliance.sandbox import Spec, open_sandbox
+box = open_sandbox("docker", image={docker_sandbox.image!r}).create(
+    Spec(command=("sleep", "1000"), folders={{}}, device=DEVICE, limits=LIMITS, labels={{"night": "orphan"}})
+)
+print(box.name, flush=True)
+time.sleep(1000)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdout is not None
+        name = host.stdout.readline().strip()
+        assert docker_sandbox.sweep({"night": "orphan"}) == []
+        host.kill()
+    removed = docker_sandbox.sweep({"night": "orphan"})
+    assert removed[:2] == [name, name]  # the container and its volume
+    assert len(removed) == 3

@@ -196,6 +196,7 @@ def test_the_request_for_a_container_holds_every_limit(asked: dict[str, Any]) ->
     assert mounts["/task"]["ReadOnly"] is True
     assert mounts["/control"]["ReadOnly"] is True
     assert not any("docker.sock" in str(mount.get("Source")) for mount in mounts.values())
+    assert body["Labels"].pop("overnight-appliance.owner").startswith(f"{os.getpid()}-")
     assert body["Labels"] == {"overnight-appliance": "1", "overnight-appliance.night": "test", "overnight-appliance.run": "1"}
 
 
