@@ -136,7 +136,8 @@ from appliance import ledger
 began, busy = time.monotonic(), time.process_time()
 book = ledger.open(pathlib.Path(sys.argv[1]))
 took = time.monotonic() - began
-print(json.dumps({"resume_s": round(took, 2), "resume_cpu_s": round(time.process_time() - busy, 2), "resumed_rows": len(book.runs()) + len(book.experiments())}))
+cpu = time.process_time() - busy
+print(json.dumps({"resume_s": round(took, 2), "resume_cpu_s": round(cpu, 2), "resumed_rows": len(book.runs()) + len(book.experiments())}))
 book.close()
 """
 
@@ -146,7 +147,8 @@ from appliance import ledger
 began, busy = time.monotonic(), time.process_time()
 night = ledger.read(pathlib.Path(sys.argv[1]))
 took = time.monotonic() - began
-print(json.dumps({"read_s": round(took, 2), "read_cpu_s": round(time.process_time() - busy, 2), "read_rows": len(night.runs) + len(night.experiments)}))
+cpu = time.process_time() - busy
+print(json.dumps({"read_s": round(took, 2), "read_cpu_s": round(cpu, 2), "read_rows": len(night.runs) + len(night.experiments)}))
 """
 
 

@@ -5,16 +5,23 @@ is left.
 """
 
 import contextlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from appliance.ledger import rows
+from appliance.ledger import columns, rows
 from appliance.ledger.disk import Disk, sync_folder, write_file
 from appliance.records import FORMAT_VERSION, Record
 
 MANIFEST = "manifest.json"
+
+_BATCH = 64
+"""Rows of one row group."""
 
 
 class Gathered(Record, frozen=True, kw_only=True):
@@ -59,20 +66,37 @@ def gather(disk: Disk, folder: Path, kind: rows.Kind[Any], at_least: int = 2) ->
     single, _ = rows.files(kind, folder)
     if len(single) < at_least:
         return set()
-    table = rows.joined(kind, [rows.decode(path.read_bytes(), str(path)) for _, path in sorted(single.items())])
+    paths = [path for _, path in sorted(single.items())]
     first, last = min(single), max(single)
     target = folder / kind.folder / f"{kind.key}s-{first:06d}-{last:06d}.parquet"
-    write_file(disk, target, rows.to_bytes(table), check=lambda back: _check(back, target, table))
-    entry = Gathered(file=f"{kind.folder}/{target.name}", rows=table.num_rows, first=first, last=last)
+    write_file(disk, target, _joined(kind, paths), check=lambda back: _check(kind, back, target, paths))
+    entry = Gathered(file=f"{kind.folder}/{target.name}", rows=len(paths), first=first, last=last)
     known = [one for one in read_manifest(folder).files if one.file != entry.file]
     write_file(disk, folder / MANIFEST, msgspec.json.format(msgspec.json.encode(Manifest(files=(*known, entry))), indent=1) + b"\n")
     for path in single.values():
         path.unlink(missing_ok=True)
         disk.step("old-removed")
     sync_folder(disk, folder / kind.folder)
+    rows.release_memory()
     return set(single)
 
 
-def _check(back: bytes, target: Path, table: Any) -> None:
-    if not rows.decode(back, str(target)).equals(table):
-        raise OSError(f"{target} does not read back as it was written")
+def _batches(kind: rows.Kind[Any], paths: list[Path]) -> Iterator[Any]:
+    """Tables of at most `_BATCH` rows: what is in memory at once stays small."""
+    for at in range(0, len(paths), _BATCH):
+        yield rows.joined(kind, [rows.decode(path.read_bytes(), str(path)) for path in paths[at : at + _BATCH]])
+
+
+def _joined(kind: rows.Kind[rows.R], paths: list[Path]) -> bytes:
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, columns.schema(kind.cls), compression="zstd") as writer:
+        for table in _batches(kind, paths):
+            writer.write_table(table)
+    return sink.getvalue()
+
+
+def _check(kind: rows.Kind[Any], back: bytes, target: Path, paths: list[Path]) -> None:
+    file = pq.ParquetFile(pa.BufferReader(back))
+    for group, table in enumerate(_batches(kind, paths)):
+        if not file.read_row_group(group, use_threads=False).equals(table):
+            raise OSError(f"{target} does not read back as it was written")

@@ -6,7 +6,6 @@ neither loses nor doubles a row.
 
 import io
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -63,15 +62,6 @@ class Read(Generic[R]):
     """File that could not be read → why."""
 
 
-def encode(kind: Kind[R], records: Iterable[R]) -> bytes:
-    """The bytes of one Parquet file.
-
-    Raises:
-        ApplianceError: a score that is not finite.
-    """
-    return to_bytes(columns.to_table(kind.cls, records))
-
-
 def joined(kind: Kind[R], tables: list[Any]) -> Any:
     """Tables of single rows as one, with the columns of this release; a column that an old file lacks is null.
 
@@ -81,11 +71,19 @@ def joined(kind: Kind[R], tables: list[Any]) -> Any:
     return pa.concat_tables([columns.schema(kind.cls).empty_table(), *tables], promote_options="default").combine_chunks()
 
 
-def to_bytes(table: Any) -> bytes:
-    """The bytes of one Parquet file: small for many rows, quick for one."""
+def release_memory() -> None:
+    """Give back to the system what Arrow keeps for later: a night gathers rarely and lasts long."""
+    pa.default_memory_pool().release_unused()
+
+
+def encode(kind: Kind[R], record: R) -> bytes:
+    """The bytes of the Parquet file of one row; quick rather than small.
+
+    Raises:
+        ApplianceError: a score that is not finite.
+    """
     sink = io.BytesIO()
-    many = table.num_rows > 1
-    pq.write_table(table, sink, compression="zstd" if many else "snappy", use_dictionary=many, write_statistics=many)
+    pq.write_table(columns.to_table(kind.cls, [record]), sink, compression="snappy", use_dictionary=False, write_statistics=False)
     return sink.getvalue()
 
 
@@ -97,8 +95,10 @@ def decode(data: bytes, where: str, names: list[str] | None = None) -> Any:
         pyarrow.ArrowInvalid, OSError: not a readable Parquet file.
     """
     file = pq.ParquetFile(pa.BufferReader(data))
-    columns.check_version(file.schema_arrow, where)
-    return file.read(columns=[name for name in names if name in file.schema_arrow.names] if names else None, use_threads=False)
+    found = file.schema_arrow
+    columns.check_version(found, where)
+    known = set(found.names)
+    return file.read(columns=[name for name in names if name in known] if names else None, use_threads=False)
 
 
 def write(disk: Disk, kind: Kind[R], night: Path, record: R) -> Path:
@@ -109,7 +109,7 @@ def write(disk: Disk, kind: Kind[R], night: Path, record: R) -> Path:
         ApplianceError: a score that is not finite.
     """
     path = kind.path(night, kind.number(record))
-    write_file(disk, path, encode(kind, [record]), check=lambda back: _must_hold(back, path, 1))
+    write_file(disk, path, encode(kind, record), check=lambda back: _must_hold(back, path, 1))
     return path
 
 
