@@ -1,11 +1,11 @@
 """What a configuration of the trainer will cost, before anything runs: a roofline with an overhead per operation.
 
-JSON on stdin `{"profile", "params", "budget_s", "constants": [{…}, …]}`, JSON on stdout `[{"seconds", "memory_bytes", "observables": {…}}, …]`; `seconds`
-are those of one optimiser step. Standard library only: it runs on the host.
+JSON on stdin `{"profile", "params", "budget_s", "constants": [{…}, …]}`, JSON on stdout `[{"seconds", "memory_bytes", "observables":
+{…}}, …]`; `seconds` are those of one optimiser step. Standard library only: it runs on the host.
 
 A step is the sum of its parts: matrix products at the profile's matrix rate times an efficiency that falls with small widths, everything
-elementwise at the profile's bandwidth, the optimisers, and a fixed cost per operation that a small model cannot hide. The coefficients are fits to
-measured steps of `train.py` (see FITTED); where the profile does not know a rate, no time is predicted.
+elementwise at the profile's bandwidth, the optimisers, and a fixed cost per operation that a small model cannot hide. The coefficients are
+fits to measured steps of `train.py` (see FITTED); where the profile does not know a rate, no time is predicted.
 """
 
 import json
@@ -84,7 +84,10 @@ def estimate(constants: dict[str, Any], profile: dict[str, Any], budget_s: float
     fit = FITTED[kind]
     held = 4 * (3 * depth * layer + 4 * (params - depth * layer))
     activations = micro_tokens * (depth * (18 * width + 8 * inner + 4 * hidden) * ELEMENT_BYTES + 14 * vocabulary)
-    result: dict[str, Any] = {"memory_bytes": round(fit.base_bytes + held + activations), "observables": {"params": round(params)}}
+    result: dict[str, Any] = {
+        "memory_bytes": round(fit.base_bytes + held + activations),
+        "observables": {"params": round(params), "active_params": round(matrices)},
+    }
 
     peak, bandwidth = profile.get("peak_flops"), profile.get("bandwidth_bytes_per_s")
     if not peak:
@@ -98,7 +101,9 @@ def estimate(constants: dict[str, Any], profile: dict[str, Any], budget_s: float
     stream_s = tokens * moved / bandwidth
     iterations = number(constants, "NEWTON_SCHULZ_STEPS", 5)
     short = min(width, hidden)
-    orthogonal = iterations * depth * (4 * 6 * inner * width * min(inner, width) + (3 if gated else 2) * (4 * short * short * max(width, hidden) + 2 * short**3))
+    square = 6 * inner * width * min(inner, width)
+    oblong = 4 * short * short * max(width, hidden) + 2 * short**3
+    orthogonal = iterations * depth * (4 * square + (3 if gated else 2) * oblong)
     optimiser_s = orthogonal / rate + 40 * params / bandwidth
     operations = micro_steps * (depth * OPERATIONS_PER_LAYER + 60) + 60 * iterations
     step_s = matrix_s + stream_s + optimiser_s + operations * overhead + fit.step_s

@@ -1,17 +1,18 @@
-"""A small GPT, trained until the clock says stop. The asset: everything in this file may be changed, the harness it imports may not.
+"""A small GPT, trained until the clock says stop. The asset: all of this file may be changed, the harness it imports may not.
 
-RoPE, RMSNorm, query-key norm, squared ReLU or SwiGLU, sliding windows, value embeddings, a soft cap on the logits; Muon for the matrices, AdamW for
-everything else, both on a schedule that follows the clock. One file for CUDA and CPU. Shapes: B rows, T tokens, C width, H heads, D head size, V vocabulary.
+RoPE, RMSNorm, query-key norm, squared ReLU or SwiGLU, sliding windows, value embeddings, a soft cap on the logits; Muon for the matrices,
+AdamW for everything else, both on a schedule that follows the clock. One file for CUDA and CPU.
+Shapes: B rows, T tokens, C width, H heads, D head size, V vocabulary.
 """
 
-import math
-import os
+import contextlib
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 -- as everyone writes it
 from harness import run
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 # The model
 DEPTH = 8  # layers
@@ -67,24 +68,72 @@ class Linear(nn.Linear):
         nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[…, inputs] → […, outputs · parts]."""
         return F.linear(x, self.weight.to(x.dtype))
 
 
 def norm(x: Tensor) -> Tensor:
+    """Root-mean-square norm over the last dimension, without weights."""
     return F.rms_norm(x, (x.size(-1),))
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding of x [B, T, H, D] by cos and sin [T, 1, D/2]."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos + b * sin, b * cos - a * sin), dim=-1)
+    """Rotary position embedding of x [B, T, H, D] by cos and sin [T, 1, D]; channel i turns with channel i + D/2."""
+    return x * cos + x.roll(HEAD_DIM // 2, dims=-1) * sin
+
+
+def fastest_backend(windowed: bool) -> str:
+    """The attention backend that the profile measured to be fastest at the nearest head size; "" where it does not say."""
+    winners = (run.profile().get("measurement") or {}).get("attention_winners") or []
+    fitting = [w for w in winners if (w["window"] is not None) == windowed]
+    return min(fitting, key=lambda w: abs(w["head_dim"] - HEAD_DIM))["backend"] if fitting else ""
+
+
+class Attend(nn.Module):
+    """Causal attention over a window: one meaning, three ways to compute it.
+
+    In `eval` it is plain SDPA: what the graph holds. Training takes what is fastest: SDPA with the profile's backend; flex attention for
+    windows where the profile found that faster than a mask; on a CPU, for short rows, the two products and the softmax by themselves,
+    whose forward and backward take half the time of SDPA's kernel.
+    """
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.flex = CUDA and COMPILE and window < SEQUENCE_LENGTH and fastest_backend(windowed=True) == "flex_attention"
+        self.by_hand = not CUDA and SEQUENCE_LENGTH <= 512
+        if self.flex:
+            near = lambda b, h, i, j: (i >= j) & (i - j < window)  # noqa: E731
+            self.block_mask = create_block_mask(near, None, None, SEQUENCE_LENGTH, SEQUENCE_LENGTH, device=DEVICE)
+        if self.by_hand:
+            mask = torch.zeros(SEQUENCE_LENGTH, SEQUENCE_LENGTH, dtype=DTYPE).masked_fill_(~self.visible(SEQUENCE_LENGTH), float("-inf"))
+            self.register_buffer("mask", mask, persistent=False)
+
+    def visible(self, T: int) -> Tensor:  # noqa: N803
+        """bool [T, T]: no query looks ahead, or further back than it did in training, however long the evaluator's rows."""
+        age = torch.arange(T, device=DEVICE)[:, None] - torch.arange(T, device=DEVICE)
+        return (age >= 0) & (age < self.window)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries, keys, values [B, H, T, D] → [B, H, T, D]."""
+        B, H, T, D = q.shape
+        if self.training and self.flex:
+            return flex_attention(q, k, v, block_mask=self.block_mask)
+        if self.training and self.by_hand:
+            q, k, v = (t.reshape(B * H, T, D) for t in (q, k, v))
+            return (torch.baddbmm(self.mask, q, k.mT, alpha=D**-0.5).softmax(dim=-1) @ v).view(B, H, T, D)
+        if self.window < T:
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=self.visible(T))
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 class Attention(nn.Module):
+    """Heads over one window, with rotary positions and, in every second layer, value embeddings."""
+
     def __init__(self, layer: int) -> None:
         super().__init__()
         letter = "L" if layer == DEPTH - 1 else WINDOW_PATTERN[layer % len(WINDOW_PATTERN)]
-        self.window = min(SHORT_WINDOW, SEQUENCE_LENGTH) if letter == "S" else SEQUENCE_LENGTH
+        self.attend = Attend(min(SHORT_WINDOW, SEQUENCE_LENGTH) if letter == "S" else SEQUENCE_LENGTH)
         self.qkv = Linear(WIDTH, HEADS * HEAD_DIM, parts=3)
         self.out = Linear(HEADS * HEAD_DIM, WIDTH, scale=0.0)
         self.has_value_embedding = VALUE_EMBEDDINGS and (DEPTH - 1 - layer) % 2 == 0
@@ -93,21 +142,19 @@ class Attention(nn.Module):
             nn.init.zeros_(self.value_embedding.weight)
 
     def forward(self, x: Tensor, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """[B, T, C] → [B, T, C]."""
         B, T, _ = x.shape
         qk, v = self.qkv(x).view(B, T, 3 * HEADS, HEAD_DIM).split((2 * HEADS, HEADS), dim=2)
         if self.has_value_embedding:
             v = v + self.value_embedding(tokens).to(v.dtype).view(v.shape)
         q, k = rotate(norm(qk) if QK_NORM else qk, cos, sin).chunk(2, dim=2)
-        q, k, v = (t.transpose(1, 2) for t in (q, k, v))
-        if self.window < T:  # no query looks further back than it did in training, however long the evaluator's rows
-            age = torch.arange(T, device=x.device)[:, None] - torch.arange(T, device=x.device)
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=(age >= 0) & (age < self.window))
-        else:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y = self.attend(*(t.transpose(1, 2) for t in (q, k, v)))
         return self.out(y.transpose(1, 2).reshape(B, T, HEADS * HEAD_DIM))
 
 
 class MLP(nn.Module):
+    """Two matrices around squared ReLU, or three around a gate."""
+
     def __init__(self) -> None:
         super().__init__()
         gated = ACTIVATION == "swiglu"
@@ -116,6 +163,7 @@ class MLP(nn.Module):
         self.down = Linear(hidden, WIDTH, scale=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, T, C] → [B, T, C]."""
         h = self.up(x)
         if ACTIVATION == "swiglu":
             gate, h = h.chunk(2, dim=-1)
@@ -137,10 +185,11 @@ class GPT(nn.Module):
         nn.init.normal_(self.embedding.weight)
         frequency = 10_000.0 ** -torch.linspace(0, 1, HEAD_DIM // 2)
         angle = torch.outer(torch.arange(max(SEQUENCE_LENGTH, EVALUATION_LENGTH)), frequency)[:, None]
-        self.register_buffer("cos", angle.cos().to(DTYPE), persistent=False)
-        self.register_buffer("sin", angle.sin().to(DTYPE), persistent=False)
+        self.register_buffer("cos", torch.cat((angle.cos(), angle.cos()), dim=-1).to(DTYPE), persistent=False)
+        self.register_buffer("sin", torch.cat((angle.sin(), -angle.sin()), dim=-1).to(DTYPE), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of the token after each."""
         T = tokens.size(1)
         cos, sin = self.cos[:T], self.sin[:T]
         x = first = norm(self.embedding(tokens).to(DTYPE))
@@ -150,17 +199,18 @@ class GPT(nn.Module):
             x = x + attention(norm(x), tokens, cos, sin)
             x = x + mlp(norm(x))
         logits = self.head(norm(x)).float()
-        return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP) if LOGIT_CAP else logits
+        # cap · tanh(logits / cap) but for a constant, which a softmax does not see; a sigmoid costs a third of a tanh on a CPU
+        return 2 * LOGIT_CAP * torch.sigmoid(logits * (2 / LOGIT_CAP)) if LOGIT_CAP else logits
 
     def flops_per_token(self) -> float:
         """Of forward and backward: 6 per matrix element, 12 per channel and token attended to."""
         matrices = sum(m.weight.numel() for m in self.modules() if isinstance(m, Linear))
-        seen = sum(min(a.window, SEQUENCE_LENGTH) for a in self.attentions)
+        seen = sum(a.attend.window for a in self.attentions)
         return 6.0 * matrices + 12.0 * HEADS * HEAD_DIM * seen
 
 
 def orthogonalise(g: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrix to each of g [K, M, N], roughly: Newton-Schulz with Muon's quintic coefficients (Jordan et al., 2024)."""
+    """Roughly the nearest semi-orthogonal matrix to each of g [K, M, N]: Newton-Schulz with Muon's quintic (Jordan et al., 2024)."""
     x = g.to(DTYPE)
     tall = g.size(-2) > g.size(-1)
     x = x.mT if tall else x
@@ -175,12 +225,12 @@ def orthogonalise(g: Tensor) -> Tensor:
 class Muon:
     """Momentum, orthogonalised, for all matrices of one shape at a time.
 
-    The matrices of a shape move into one bank [K, M, N], their gradients into a second: a step is a handful of batched operations, whatever the depth, and
-    allocates nothing that the step before did not.
+    The matrices of a shape move into one bank [K, M, N], their gradients into a second: a step is a handful of batched operations,
+    whatever the depth, and allocates nothing that the step before did not.
     """
 
     def __init__(self, matrices: list[Linear]) -> None:
-        self.step_banks = torch.compile(self._step_bank) if COMPILE and CUDA else self._step_bank
+        self.step_bank = torch.compile(self._step_bank) if COMPILE and CUDA else self._step_bank
         shapes: dict[tuple[int, int], list[Linear]] = {}
         for m in matrices:
             shapes.setdefault((m.out_features // m.parts, m.in_features), []).append(m)
@@ -206,11 +256,13 @@ class Muon:
 
     @torch.no_grad()
     def step(self, rate: Tensor) -> None:
+        """One step at learning rate `rate` (0-dim, on the device); clears the gradients."""
         for bank in self.banks:
-            self.step_banks(*bank, rate)
+            self.step_bank(*bank, rate)
 
     @torch.no_grad()
     def zero_grad(self) -> None:
+        """Clear the gradients, in place: they are views of the banks."""
         for _, gradients, _ in self.banks:
             gradients.zero_()
 
@@ -222,7 +274,15 @@ def rate_share(progress: float) -> float:
     return up * (FINAL_LR_SHARE + (1 - FINAL_LR_SHARE) * down)
 
 
+def attention_order() -> contextlib.AbstractContextManager[None]:
+    """SDPA's kernels with the profile's fastest first."""
+    kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    fastest = fastest_backend(windowed=False).removeprefix("sdpa_").upper()
+    return sdpa_kernel(sorted(kernels, key=lambda kernel: not kernel.name.startswith(fastest or "FLASH")), set_priority=True)
+
+
 def train() -> None:
+    """Everything, once."""
     torch.set_float32_matmul_precision("high")
     torch.set_flush_denormal(True)
     model = GPT().to(DEVICE)
@@ -232,9 +292,14 @@ def train() -> None:
 
     muon = Muon([m for name, m in model.named_modules() if isinstance(m, Linear) and name != "head"])
     embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
-    groups = [(embeddings, EMBED_LR), ([model.head.weight], HEAD_LR)] + ([([model.keep, model.recall], SCALAR_LR)] if RESIDUAL_MIX else [])
+    scalars = [model.keep, model.recall] if RESIDUAL_MIX else []
+    groups = [(embeddings, EMBED_LR), ([model.head.weight], HEAD_LR), (scalars, SCALAR_LR)]
     adam = torch.optim.AdamW(
-        [{"params": p, "lr": lr, "peak": lr} for p, lr in groups], betas=(ADAM_BETA1, ADAM_BETA2), eps=1e-10, weight_decay=0.0, fused=True
+        [{"params": params, "lr": peak, "peak": peak} for params, peak in groups if params],
+        betas=(ADAM_BETA1, ADAM_BETA2),
+        eps=1e-10,
+        weight_decay=0.0,
+        fused=True,
     )
 
     def loss_of(inputs: Tensor, targets: Tensor) -> Tensor:
@@ -263,4 +328,5 @@ def train() -> None:
     run.finish(model)
 
 
-train()
+with attention_order():
+    train()

@@ -1,7 +1,8 @@
 """Entry of a train run: import everything, say `ready`, wait for `release`, run the asset in this process.
 
-Started as a file (`python -P <task>/harness/__main__.py`), so that nothing is imported from the working folder. What lies before `ready` can be done
-before the asset is known: importing torch and exporting a first graph, which takes seconds once per process and a fifth of one afterwards.
+Started as a file (`python -P <task>/harness/__main__.py`), so that nothing is imported from the working folder. What lies before `ready`
+can be done before the asset is known: importing torch and tracing a first graph, which takes seconds once per process and a fifth of one
+afterwards.
 """
 
 import os
@@ -10,6 +11,9 @@ import runpy
 import sys
 import traceback
 
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+# Before torch loads OpenMP: by default its threads spin for a millisecond at every barrier; where another process wants the core that
+# multiplies the time of a step by ten, with this bound by less than two.
 sys.path.insert(0, os.environ["APPLIANCE_TASK"])
 
 import numpy as np

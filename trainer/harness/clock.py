@@ -21,8 +21,8 @@ RECENT_STEPS = 15
 class Clock:
     """Counts from the grant. Times are seconds on the monotonic clock.
 
-    On a CUDA device one step stays in flight: `log` waits for the step before, so the device never waits for the host and no step is timed by
-    its launch.
+    On a CUDA device one step stays in flight: `log` waits for the step before, so the device never waits for the host and no step is timed
+    by its launch.
     """
 
     def __init__(self, budget_s: float, device: torch.device, reserve_s: float = 0.0) -> None:

@@ -1,14 +1,15 @@
 """Token batches from a memory-mapped split: packed without padding, shuffled per epoch, ready before the step asks.
 
-A split holds one stream of tokens per vocabulary, documents one after the other, each opened by BOS (token 0). An epoch cuts that stream into rows of
-`sequence_length + 1` tokens that overlap by one, from a random phase, and visits them in random order: every token is predicted once per epoch
-whatever the lengths of the documents, nothing is padded and nothing is dropped but one row's rest at each end. Memory is constant: the map, one
-permutation, a few batches.
+A split holds one stream of tokens per vocabulary, documents one after the other, each opened by BOS (token 0). An epoch cuts that stream
+into rows of `sequence_length + 1` tokens that overlap by one, from a random phase, and visits them in random order: every token is
+predicted once per epoch whatever the lengths of the documents, nothing is padded and nothing is dropped but a part of a row at each end.
+Memory is constant: the map, one permutation, a few batches.
 """
 
 import json
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,14 +42,31 @@ class Loader:
         self.rows, self.sequence_length, self.device = rows, sequence_length, device
         if len(self.tokens) <= 2 * sequence_length:
             raise SystemExit(f"the split holds {len(self.tokens)} tokens: too few for sequences of {sequence_length}")
+        self.wait_s = 0.0
+        """Seconds for which the asset waited for batches since `reset`."""
+        self.drawn = 0
+        """Tokens handed out since `reset`."""
         self._random = np.random.default_rng(seed)
         self._batches = self._prefetch() if device.type == "cuda" else self._gather()
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self._batches
+    def __iter__(self) -> "Loader":
+        return self
 
     def __next__(self) -> tuple[Tensor, Tensor]:
-        return next(self._batches)
+        asked = time.perf_counter()
+        batch = next(self._batches)
+        self.wait_s += time.perf_counter() - asked
+        self.drawn += self.rows * self.sequence_length
+        return batch
+
+    def reset(self) -> None:
+        """Forget what was counted before the clock started."""
+        self.wait_s, self.drawn = 0.0, 0
+
+    @property
+    def epochs(self) -> float:
+        """How often the split was read since `reset`."""
+        return self.drawn / len(self.tokens)
 
     def _order(self) -> Iterator[np.ndarray]:
         """Endless arrays of `rows` stream offsets, each row of each epoch once."""
@@ -71,9 +89,9 @@ class Loader:
             row[:] = self.tokens[offset : offset + self.sequence_length + 1]
 
     def _gather(self) -> Iterator[tuple[Tensor, Tensor]]:
-        window = np.arange(self.sequence_length + 1)
         for offsets in self._order():
-            batch = torch.from_numpy(self.tokens[offsets[:, None] + window].astype(np.int64))
+            batch = torch.empty((self.rows, self.sequence_length + 1), dtype=torch.int64)
+            self._fill(offsets, batch.numpy())
             yield batch[:, :-1], batch[:, 1:]
 
     def _prefetch(self) -> Iterator[tuple[Tensor, Tensor]]:
