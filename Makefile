@@ -13,7 +13,9 @@ READY := .venv/.ready
 ENGINE ?= auto
 ENGINE_READY = ENGINE='$(ENGINE)' sh docker/engine.sh
 
-.PHONY: overnight test test-all lint engine doctor help clean
+BENCHES := judge report crash profile redteam claude
+
+.PHONY: overnight test test-all lint engine doctor help clean redteam $(BENCHES:%=bench-%)
 
 .DEFAULT_GOAL := help
 
@@ -48,6 +50,11 @@ test: $(READY) lint engine  ## What protects every commit: lint, tests, a real e
 
 test-all: $(READY) lint engine  ## Everything this machine can run
 	APPLIANCE_REQUIRE_ENGINE=1 $(BIN)/pytest
+
+$(BENCHES:%=bench-%): bench-%: $(READY)  # a table for people, then one line of JSON
+	@$(BIN)/python bench/$*.py $(ARGS)
+
+redteam: bench-redteam  ## Every hostile and every honest asset through real containers
 
 clean:  ## Remove what make made here (nights stay)
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def share(name: str) -> Path:
-    """Folder `trainer`, `probe`, `profiles`, `reports`, `docker` or `examples`: beside the package in a checkout, inside it in an installed wheel."""
+    """Folder `trainer`, `probe`, `profiles`, `reports`, `docker` or `examples`: beside the package in a checkout, inside an installed wheel."""
     installed = _PACKAGE / "_share" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
 
@@ -26,7 +26,10 @@ def cache() -> Path:
 
 
 def state() -> Path:
-    """What this machine learned and cannot fetch again: measured profiles, locks, counts of test-split uses. `APPLIANCE_STATE`, else the XDG data folder."""
+    """What this machine learned and cannot fetch again: measured profiles, locks, counts of test-split uses.
+
+    `APPLIANCE_STATE`, else the XDG data folder.
+    """
     explicit = os.environ.get("APPLIANCE_STATE")
     if explicit:
         return Path(explicit).absolute()

@@ -328,5 +328,6 @@ def train() -> None:
     run.finish(model)
 
 
-with attention_order():
-    train()
+if __name__ == "__main__":
+    with attention_order():
+        train()

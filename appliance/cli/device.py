@@ -137,13 +137,13 @@ def diff(one: Path, other: Path) -> None:
 
 
 @profile.command()
-@click.argument("file", type=_FILE)
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def export(file: Path, folder: Path) -> None:
-    """Write a copy of measurement FILE below FOLDER without what names a person or machine."""
+@click.argument("file", type=_FILE, required=False)
+@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write below.")
+def export(file: Path | None, folder: Path) -> None:
+    """Write a copy of measurement FILE (default: this machine's newest) without what names a person or machine."""
     from appliance import profiles
 
-    click.echo("\n".join(profiles.export(file, folder)))
+    click.echo("\n".join(profiles.export(file or profiles.newest_own(), folder)))
 
 
 @profile.command(name="import")

@@ -101,6 +101,18 @@ def measurement_files(root: Path) -> Iterator[Path]:
     yield from sorted(path for path in root.glob("*/*/*.json") if path.name != "datasheet.json")
 
 
+def newest_own() -> Path:
+    """The newest measurement made on this machine.
+
+    Raises:
+        UsageError: there is none.
+    """
+    own = list(measurement_files(own_root()))
+    if not own:
+        raise UsageError("nothing was measured on this machine yet: `appliance profile measure --full` does it")
+    return max(own, key=lambda path: path.stat().st_mtime)
+
+
 def datasheet_files(root: Path) -> Iterator[Path]:
     """Every datasheet below a root."""
     yield from sorted(root.glob("*/*/datasheet.json"))

@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import Literal
 
-from appliance import hardware, paths, profiles, sandbox
+from appliance import hardware, paths, profiles
 from appliance.errors import ApplianceError
 from appliance.records import Record
 
@@ -55,6 +55,9 @@ def _devices() -> list[Finding]:
     else:
         findings.append(Finding(level="good", what="profile", found=f"{profile.sha256[:12]}, measured {profile.measurement.measured_at}"))
         findings.extend(Finding(level="warning", what="profile", found=note) for note in profile.notes)
+        if profile.measurement.environment.get("native_code") == "no":
+            mend = "appliance image build --torch VERSION or --base IMAGE with a build made for it"
+            findings.append(Finding(level="warning", what="torch", found="has no native code for this device: slow", mend=mend))
     return findings
 
 
@@ -84,7 +87,7 @@ def _disk() -> Finding:
 
 
 def _memory() -> Finding:
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = hardware.choose(hardware.detect(), "cpu").memory_usable_bytes or 0
     level: Literal["good", "warning"] = "good" if free >= _MEMORY_BYTES else "warning"
     mend = None if level == "good" else "free at least 3 GiB"
     return Finding(level=level, what="memory", found=f"{free / 2**30:.1f} GiB free", mend=mend)
@@ -95,12 +98,15 @@ def _cpus() -> Finding:
 
 
 def _inside() -> list[Finding]:
+    from appliance.sandbox.docker import DockerSandbox
     from appliance.sandbox.image import ImageOptions, build
+    from appliance.sandbox.selftest import selftest
 
     image = build(ImageOptions(), lambda _line: None)
-    place = sandbox.open_sandbox("docker", image=image.tag, digest=image.digest)
     device = hardware.choose(hardware.detect(), None)
-    return [
-        Finding(level="good" if passed else "missing", what=f"sandbox: {name}", found=found)
-        for name, passed, found in sandbox.selftest(place, device)
-    ]
+    place = DockerSandbox(image=image.tag, digest=image.digest, device=device)
+    try:
+        found = selftest(place, device)
+    finally:
+        place.close()
+    return [Finding(level="good" if f.holds else "missing", what=f"sandbox: {f.name}", found=f.detail) for f in found]

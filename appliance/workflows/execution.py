@@ -97,6 +97,7 @@ class SandboxExecution:
         started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
         with tempfile.TemporaryDirectory(prefix="appliance-run-") as name, task_view(self._loaded, self._loaded.task.train) as seen:
             work = Path(name)
+            work.chmod(0o755)
             asset, artifact = work / "asset", work / "artifact"
             asset.mkdir()
             artifact.mkdir()
@@ -178,6 +179,7 @@ class SandboxExecution:
         task = self._loaded.task
         with tempfile.TemporaryDirectory(prefix="appliance-score-") as name, task_view(self._loaded, task.evaluate) as seen:
             out = Path(name)
+            out.chmod(0o755)
             wanted = self._preset.evaluation.get(split)
             spec = sandbox.Spec(
                 command=tuple(task.evaluate.command),

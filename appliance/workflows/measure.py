@@ -56,19 +56,22 @@ def measure(device: Device, place: sandbox.Sandbox, environment: dict[str, str |
             folders={"TASK": task},
             device=device,
             limits=Limits(pids=512),
-            params={"mode": mode},
+            params={"mode": mode, "device": device.kind},
             timeout_s=_TIMEOUT_S[mode],
             collect=(_MEASUREMENT,),
             labels={"probe": device.slug},
         )
-        with place.create(spec) as box, hardware.Monitor(device, box.pid):
+        with place.create(spec) as box, hardware.Monitor(device, box.pid) as monitor:
             box.release()
             result = box.run(out)
         if not (out / "measurement.json").is_file():
             reason, cause = failures.name(result) or (None, "it wrote nothing")
             raise ApplianceError(f"the probe could not measure {device.name}: {reason}: {cause}")
         raw = json.loads((out / "measurement.json").read_bytes())
-    return profiles.store(profiles.from_probe(raw, device, environment))
+    measurement = profiles.from_probe(
+        raw, device, environment, telemetry=monitor.history, container_startup_s=result.create_s, shared_device=bool(device.processes)
+    )
+    return profiles.store(measurement)
 
 
 def measure_here(device: str | None, kind: SandboxKind, mode: str, progress: Progress) -> Path:

@@ -19,8 +19,9 @@ def open_place(kind: SandboxKind, device: Device, progress: Progress) -> tuple[s
         progress.note("sandbox process: runs are not isolated from this machine; every record says so")
         return sandbox.open_sandbox("process"), {}
     progress.phase("image")
+    from appliance.sandbox.docker import DockerSandbox
     from appliance.sandbox.image import ImageOptions, build  # the engine's client is not wanted where no engine is used
 
     image = build(ImageOptions(), progress.note)
-    place = sandbox.open_sandbox("docker", image=image.tag, digest=image.digest)
+    place = DockerSandbox(image=image.tag, digest=image.digest, device=device)
     return place, {name: value for name, value in {"torch": image.torch, "python": image.python}.items() if value is not None}

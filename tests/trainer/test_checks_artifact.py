@@ -237,7 +237,9 @@ def test_a_reason_is_one_line_of_ascii_whatever_the_artifact_says(tmp_path):
 @given(st.data())
 def test_no_mutation_of_a_graph_does_anything_but_pass_or_be_refused(data):
     graph = copy.deepcopy(GRAPH)
-    junk = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda s: st.lists(s, max_size=3), max_leaves=4)
+    junk = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda s: st.lists(s, max_size=3), max_leaves=4
+    )
     for _ in range(data.draw(st.integers(1, 3))):
         at = graph
         while True:

@@ -248,7 +248,17 @@ def test_the_rebuilt_graph_equals_the_model_bit_for_bit_and_is_shown_causal(name
 
 @pytest.mark.parametrize(
     "how",
-    ["roll", "attention", "window one too far", "mean over time", "mean over rows", "rows shifted", "NaN through a zero", "reverse scan", "half a mask"]
+    [
+        "roll",
+        "attention",
+        "window one too far",
+        "mean over time",
+        "mean over rows",
+        "rows shifted",
+        "NaN through a zero",
+        "reverse scan",
+        "half a mask",
+    ]
     + ["sort over time", "norm over time"],
 )
 def test_no_model_that_sees_the_future_or_another_row_is_shown_causal(how, tmp_path):
@@ -312,10 +322,18 @@ def test_every_operation_of_the_allowlist_exists_in_torch_is_pure_and_takes_what
         base, _, overload = name.rpartition(".")
         schema = getattr(getattr(torch.ops.aten, base), overload)._schema
         assert not schema.is_mutable, name
-        theirs = [a for a in schema.arguments if str(a.type) not in ("Optional[Device]", "Optional[Generator]", "Optional[Layout]") and a.name != "pin_memory"]
-        assert [p.name for p in operation.parameters] == [a.name for a in theirs if a.name not in ("device", "layout", "dtype", "generator")] or [
-            p.name for p in operation.parameters
-        ] == [a.name for a in theirs if a.name not in ("device", "layout", "generator")], name
-        assert [p.keyword_only for p in operation.parameters] == [a.kwarg_only for a in theirs if a.name not in ("device", "layout", "generator")], name
+        theirs = [
+            a
+            for a in schema.arguments
+            if str(a.type) not in ("Optional[Device]", "Optional[Generator]", "Optional[Layout]") and a.name != "pin_memory"
+        ]
+        assert [p.name for p in operation.parameters] == [
+            a.name for a in theirs if a.name not in ("device", "layout", "dtype", "generator")
+        ] or [p.name for p in operation.parameters] == [a.name for a in theirs if a.name not in ("device", "layout", "generator")], name
+        assert [p.keyword_only for p in operation.parameters] == [
+            a.kwarg_only for a in theirs if a.name not in ("device", "layout", "generator")
+        ], name
         assert "random" not in torch.ops.aten.__dict__.get(base, base).__class__.__name__
-        assert torch.Tag.nondeterministic_seeded not in getattr(getattr(torch.ops.aten, base), overload).tags or "dropout" in str(schema), name
+        assert torch.Tag.nondeterministic_seeded not in getattr(getattr(torch.ops.aten, base), overload).tags or "dropout" in str(schema), (
+            name
+        )
