@@ -93,9 +93,10 @@ class Search:
         refusal = tasks.refuse(self.loaded.task, files, proposal.files, self.assets.tried(before=number))
         if proposal.refused is not None:
             refusal = tasks.Refusal("no_usable_answer", proposal.refused)
-        asset = self.book.store_asset(proposal.files)
-        self.assets.add(number, asset, proposal.files, ran=refusal is None)
-        diff = tasks.unified_diff(files, proposal.files)
+        proposed = {name: proposal.files.get(name, files[name]) for name in files}  # a foreign file is refused, not kept
+        asset = self.book.store_asset(proposed)
+        self.assets.add(number, asset, proposed, ran=refusal is None)
+        diff = tasks.unified_diff(files, proposed)
         step: judge.Step | None
         reason: str | None
         if refusal is not None:

@@ -1,0 +1,6 @@
+"""The local Messages server lies in `bench/`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
