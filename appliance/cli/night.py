@@ -25,7 +25,15 @@ class _Hours(click.ParamType[float]):
 
 @click.command()
 @click.option("--hours", type=_Hours(), default=8.0, show_default=True, help="Clock of the night, after everything is installed.")
-@click.option("--agent", default="search", show_default=True, metavar="NAME", help="Who proposes: search, claude, replay.")
+@click.option("--agent", default="search", show_default=True, metavar="NAME", help="Who proposes: search, claude, hybrid, command, replay.")
+@click.option("--model", metavar="NAME", help="For claude and hybrid: the model; default: a current one.")
+@click.option(
+    "--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="For claude and hybrid: the night never costs more."
+)
+@click.option("--price", metavar="IN,OUT[,WRITE,READ]", help="For a model the price table lacks: USD per million tokens.")
+@click.option("--effort", metavar="LEVEL", help="For claude and hybrid: low, medium, high, xhigh or max; default: the model's own.")
+@click.option("--share", type=float, help="For hybrid: the model's share of the experiments; default 0.3.")
+@click.option("--agent-command", metavar="COMMAND", help="For --agent command: JSON in, changed files out; see docs/agents.md.")
 @click.option("--replay", multiple=True, type=click.Path(path_type=Path), help="For --agent replay: an asset to try; once for each.")
 @task_option
 @click.option("--preset", metavar="NAME", help="Size; default: the one for this device and length of night.")
@@ -46,6 +54,12 @@ class _Hours(click.ParamType[float]):
 def overnight(
     hours: float,
     agent: str,
+    model: str | None,
+    max_cost: float | None,
+    price: str | None,
+    effort: str | None,
+    share: float | None,
+    agent_command: str | None,
     replay: tuple[Path, ...],
     task: str,
     preset: str | None,
@@ -72,7 +86,15 @@ def overnight(
             options = workflow.Options(
                 hours=hours,
                 agent=agent,
-                agent_options={"replay": [str(file) for file in replay]} if replay else {},
+                agent_options=_given(
+                    model=model,
+                    max_cost_usd=max_cost,
+                    price=price,
+                    effort=effort,
+                    share=share,
+                    command=agent_command,
+                    replay=[str(file) for file in replay] or None,
+                ),
                 task=task,
                 preset=preset,
                 sandbox=sandbox,  # type: ignore[arg-type]
@@ -99,6 +121,11 @@ def overnight(
         if outcome.interrupted:
             click.echo(f"interrupted; go on with: appliance overnight --resume {outcome.folder.name}")
     return 130 if outcome.interrupted else 0
+
+
+def _given(**options: object) -> dict[str, object]:
+    """What was said on the command line; the agent checks it."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @click.command()

@@ -24,6 +24,16 @@ from appliance.workflows.progress import Progress
 from appliance.workflows.runs import Runs, throughput_of
 from appliance.workflows.workplace import Workplace, make_ready, nights_root
 
+_AGENT_FLAGS = {
+    "model": "--model",
+    "max_cost_usd": "--max-cost",
+    "price": "--price",
+    "effort": "--effort",
+    "share": "--share",
+    "command": "--agent-command",
+    "replay": "--replay",
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
@@ -242,6 +252,10 @@ def _command(options: Options, workplace: Workplace) -> list[str]:
     ):
         if value != default and value is not None:
             command += [flag, value]
+    for name, flag in _AGENT_FLAGS.items():
+        if (value := options.agent_options.get(name)) is not None:
+            for one in value if isinstance(value, list) else [value]:
+                command += [flag, f"{one:g}" if isinstance(one, float) else str(one)]
     return command
 
 

@@ -268,7 +268,7 @@ def test_an_hour_of_rate_limits_costs_nothing_and_the_model_comes_back(serve: Ca
 
 
 def test_the_cap_is_never_passed_and_is_checked_with_the_worst_case(serve: Callable[..., MessagesServer]) -> None:
-    server = serve(prices={"input": 2.0, "cache_write": 4.0, "cache_read": 0.1, "output": 10.0}, *[GOOD])
+    server = serve(GOOD, prices={"input": 2.0, "cache_write": 4.0, "cache_read": 0.1, "output": 10.0})
     server.script = lambda _request, number: Reply(
         text=answer("RATE = 0.5  # per step", f"RATE = {0.5 - number / 1000}"), thinking_tokens=1500
     )
