@@ -360,6 +360,7 @@ def random_instants(
             f"random instants, night {number}",
         )
         shutil.rmtree(simulation.root, ignore_errors=True)
+        print(f"  {wanted - max(0, target - tally.kills)} of {wanted} kills", flush=True)
         number += 1
 
 
