@@ -1,5 +1,7 @@
 """The graph equals the model, passes the host's check, and is shown causal: for every kind of model that a good idea may need."""
 
+# ruff: noqa: E402, N812 -- the trainer is no package: its folder goes on the path first
+
 import json
 import subprocess
 import sys
@@ -8,17 +10,17 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch: runs in the image")
-from torch import nn  # noqa: E402
-from torch.nn import functional as F  # noqa: E402, N812
+from torch import nn
+from torch.nn import functional as F
 
 TRAINER = Path(__file__).resolve().parents[2] / "trainer"
 sys.path[:0] = [str(TRAINER / "evaluator"), str(TRAINER)]
 
-import graph_format  # noqa: E402
-from dependence import prove_causal  # noqa: E402
-from harness import graph as graph_module  # noqa: E402
-from operations import operations  # noqa: E402
-from program import Program  # noqa: E402
+import graph_format
+from dependence import prove_causal
+from harness import graph as graph_module
+from operations import operations
+from program import Program
 
 B, T, V, C = 3, 24, 32, 16
 
@@ -258,8 +260,9 @@ def test_the_rebuilt_graph_equals_the_model_bit_for_bit_and_is_shown_causal(name
         "NaN through a zero",
         "reverse scan",
         "half a mask",
-    ]
-    + ["sort over time", "norm over time"],
+        "sort over time",
+        "norm over time",
+    ],
 )
 def test_no_model_that_sees_the_future_or_another_row_is_shown_causal(how, tmp_path):
     torch.manual_seed(0)

@@ -1,7 +1,8 @@
 """The host's check of an artifact, before anything runs it: `python -I checks/artifact.py mark|end <folder>`.
 
-`mark`: graph.json alone. `end`: graph.json and weights.safetensors against it. Exit 0: allowed. Exit 1: the last line of stdout says why not, in
-plain ASCII. Runs without torch, in a process of its own with capped memory and CPU time: what it reads was written by code that nobody trusts.
+`mark`: graph.json alone. `end`: graph.json and weights.safetensors against it. Exit 0: allowed. Exit 1: the last line of stdout says why
+not, in plain ASCII. Runs without torch, in a process of its own with capped memory and CPU time: what it reads was written by code that
+nobody trusts.
 """
 
 import os

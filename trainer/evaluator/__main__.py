@@ -52,7 +52,7 @@ def main() -> int:
     part.write_text(json.dumps(result, allow_nan=False))
     part.rename(out / "score.json")
     if not result["valid"]:
-        print(result["proof"]["detail"], file=sys.stderr)
+        print(result["detail"], file=sys.stderr)
     os.write(1, f"\n::appliance {os.environ.get('APPLIANCE_NONCE', '-')} done\n".encode())
     return 0
 
@@ -60,7 +60,7 @@ def main() -> int:
 def rejection(reason: str, detail: str) -> dict[str, Any]:
     """score.json of an artifact without a score."""
     line = " ".join(detail.split()).encode("ascii", "backslashreplace").decode()[:400]
-    return {"valid": False, "reason": reason, "scores": [], "proof": {"detail": line}}
+    return {"valid": False, "reason": reason, "detail": line, "scores": [], "proof": {}}
 
 
 def evaluate(folder: Path, streams: dict[int, split.Stream], params: dict[str, Any], device: torch.device) -> dict[str, Any]:
@@ -99,8 +99,7 @@ def evaluate(folder: Path, streams: dict[int, split.Stream], params: dict[str, A
     try:
         scorer.prove(int(params.get("proof_passes", 128)), float(params.get("proof_seconds", 200.0)))
     except proving.Rejected as rejected:
-        detail = " ".join(rejected.detail.split())
-        return {"valid": False, "reason": rejected.reason, "scores": [], "proof": {**proof.as_json(), "build_s": built_s, "detail": detail}}
+        return {**rejection(rejected.reason, rejected.detail), "proof": {**proof.as_json(), "build_s": built_s}}
     score: dict[str, Any] = {
         "split": str(params.get("split", "val")),
         "score": float(bits.sum() / sizes.sum()),
@@ -156,13 +155,11 @@ def available_memory(device: torch.device) -> int:
     """Bytes that a graph may fill on `device`."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info()[0]
-    limits = []
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        if Path(path).is_file() and Path(path).read_text().strip().isdigit():
-            limits.append(int(Path(path).read_text()))
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            limits.append(int(line.split()[1]) * 1024)
+    files = [Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")]
+    texts = [file.read_text().strip() for file in files if file.is_file()]
+    limits = [int(text) for text in texts if text.isdigit()]
+    meminfo = Path("/proc/meminfo").read_text().splitlines()
+    limits += [int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemAvailable:")]
     return min(limits)
 
 

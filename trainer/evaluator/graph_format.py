@@ -1,8 +1,8 @@
 """Read `graph.json` and the header of `weights.safetensors` as what they are: hostile bytes.
 
-Nothing is executed, unpickled, evaluated or imported; every value is checked for its exact type and range before it is used, sizes first. The
-host runs this without torch before any artifact is touched, the evaluator runs it once more. What passes is a list of operations off the
-allowlist, in an order in which each reads only earlier results, with weights that are all used and all as declared.
+Nothing is executed, unpickled, evaluated or imported; every value is checked for its exact type and range before it is used, sizes first.
+The host runs this without torch before any artifact is touched, the evaluator runs it once more. What passes is a list of operations off
+the allowlist, in an order in which each reads only earlier results, with weights that are all used and all as declared.
 """
 
 import json
@@ -31,6 +31,7 @@ MAX_DIMENSIONS = 16
 MAX_HEADER_BYTES = 8 << 20
 MAX_NAME = 512
 MAX_INT = (1 << 63) - 1
+_NAME = re.compile(rf"[A-Za-z0-9_.\-]{{1,{MAX_NAME}}}")
 
 SAFETENSORS = {
     "F64": ("float64", 8), "F32": ("float32", 4), "F16": ("float16", 2), "BF16": ("bfloat16", 2), "I64": ("int64", 8), "I32": ("int32", 4),
@@ -278,7 +279,7 @@ def _weights(value: Any) -> tuple[Weight, ...]:
     for index, entry in enumerate(value):
         _keys(entry, {"name", "shape", "dtype"}, f"weight {index}")
         name = entry["name"]
-        if type(name) is not str or not re.fullmatch(r"[A-Za-z0-9_.\-]{1,%d}" % MAX_NAME, name) or name in names:  # noqa: UP031 -- braces
+        if type(name) is not str or not _NAME.fullmatch(name) or name in names:
             raise FormatError(f"weight {index} has no name of its own made of letters, digits, `_`, `-` and `.`")
         names.add(name)
         if type(entry["dtype"]) is not str or entry["dtype"] not in DTYPES:

@@ -1,9 +1,10 @@
 """The operations a graph may name: pure ATen overloads, and what kind of argument each takes.
 
-The one list that the host's check and the evaluator share, written as ATen's own schemas without aliases, devices, layouts and generators;
-`tests/trainer` holds it against the schemas of the installed torch. Left out on purpose: everything random, everything that writes into its
-arguments, returns uninitialised memory (`empty`, `resize`) or reads memory by stride (`as_strided`), whatever has a result whose shape
-depends on values (`nonzero`, `masked_select`, `item`), names files, or takes an expression as a string (`einsum`: traced as products).
+The one list that the host's check and the evaluator share, written as ATen's own schemas without aliases, devices, layouts and
+generators; `tests/trainer` holds it against the schemas of the installed torch. Left out on purpose: everything random, everything that
+writes into its arguments, returns uninitialised memory (`empty`, `resize`) or reads memory by stride (`as_strided`), whatever has a
+result whose shape depends on values (`nonzero`, `masked_select`, `item`), names files, or takes an expression as a string (`einsum`:
+traced as products).
 
 Imports the standard library only: the host has no torch.
 """

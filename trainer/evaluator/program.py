@@ -1,7 +1,8 @@
 """Rebuild a checked graph as something that runs: one call per node, each result freed after its last use.
 
-The operations come from `torch.ops.aten` by a name that is on the allowlist. Before it ever runs, the graph is walked once on the `meta` device, where tensors have
-shapes but no memory: that gives every result's size, and a graph that would not fit is refused without having allocated anything.
+The operations come from `torch.ops.aten` by a name that is on the allowlist. Before it ever runs, the graph is walked once on the `meta`
+device, where tensors have shapes but no memory: that gives every result's size, and a graph that would not fit is refused without having
+allocated anything.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,10 +58,10 @@ class Program:
                     watch[index](results[index])
                 for freed in self.frees[index]:
                     results[freed] = None
-            return self._resolve(_Reference(self._output), tokens, results)
+            return self._resolve(Reference(self._output), tokens, results)
 
     def _resolve(self, value: Any, tokens: Tensor, results: list[Any]) -> Any:
-        if type(value) is _Reference:
+        if type(value) is Reference:
             if value.node is not None:
                 result = results[value.node]
                 return result if value.item is None else result[value.item]
@@ -111,15 +112,14 @@ class Program:
         except FormatError:
             raise
         except Exception as error:
-            raise FormatError(
-                f"the graph does not fit together: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__:.200}"
-            ) from error
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise FormatError(f"the graph does not fit together: {lines[0]:.200}") from error
         if not isinstance(output, Tensor):
             raise FormatError("the graph's output is not one tensor")
         return tuple(output.shape), output.dtype, dtypes
 
 
-class _Reference:
+class Reference:
     """Where an argument comes from."""
 
     __slots__ = ("item", "node", "weight")
@@ -131,7 +131,7 @@ class _Reference:
 
 
 def literal(value: Any) -> Any:
-    """A JSON argument of a checked graph as torch wants it; references as `_Reference`."""
+    """A JSON argument of a checked graph as torch wants it; references as `Reference`."""
     if type(value) is list:
         return [literal(item) for item in value]
     if type(value) is not dict:
@@ -141,7 +141,7 @@ def literal(value: Any) -> Any:
     for tag, module in _LITERALS.items():
         if tag in value:
             return getattr(module, value[tag])
-    return _Reference(value)
+    return Reference(value)
 
 
 def references(value: Any) -> list[int]:

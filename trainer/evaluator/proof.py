@@ -1,30 +1,34 @@
 """Prove that a score came from the past alone, or say how much of it could have come from elsewhere.
 
-**What is tested.** The score is the cost of each token given what stands before it. For a row x of a scored batch and a cut c, a second pass at the same shape
-gets the rows in another order, and in this row everything from x[c] on replaced by other text of the split. The cost of x[c] (the prediction made at c − 1) in that pass is
-its cost without any knowledge of the future, *in whatever way the graph may leak*; first cost minus second is what the leak brought there. Costs at earlier places
-must be unchanged too: that catches leaks of longer reach with more power. Windows that follow each other in the text never share a batch, so no other row
-holds a row's targets. Order, cuts and replacements come from `os.urandom`: nothing in the artifact can know them.
+**What is tested.** The score is the cost of each token given what stands before it. For a row x of a scored batch and a cut c, a second
+pass at the same shape gets the rows in another order, and in this row everything from x[c] on replaced by other text of the split. The
+cost of x[c] (the prediction made at c − 1) in that pass is its cost without any knowledge of the future, *in whatever way the graph may
+leak*; first cost minus second is what the leak brought there. Costs at earlier places must be unchanged too: that catches leaks of longer
+reach with more power. Windows that follow each other in the text never share a batch, so no other row holds a row's targets. Order, cuts
+and replacements come from `os.urandom`: nothing in the artifact can know them.
 
-**Tolerance.** Honest outputs can differ between the passes by rounding, if a kernel treats rows differently. Rounding a logit of magnitude ≤ 16 to a
-unit roundoff u is off by 0.4 · 16 u (rms); some 32 such roundings (two per block of a 16-block model) add up as a random walk to 36 u nats = 52 u
-bits. So a token is *flagged* when its cost moved by more than τ = 128 u bits, two and a half of these, u being that of the coarsest float type in the
-graph: 0.5 bits for bfloat16 (u = 2⁻⁸), 0.06 for float16 (2⁻¹¹), and never less than 10⁻³ bits (float32 sums of a long recurrence). The same
-holds for CPU and CUDA: float32 products run without TF32. Smaller differences are not ignored: the bound below counts them.
+**Tolerance.** Honest outputs can differ between the passes by rounding, if a kernel treats rows differently. Rounding a logit of
+magnitude ≤ 16 to a unit roundoff u is off by 0.4 · 16 u (rms); some 32 such roundings (two per block of a 16-block model) add up as a
+random walk to 36 u nats = 52 u bits. So a token is *flagged* when its cost moved by more than τ = 128 u bits, two and a half of these, u
+being that of the coarsest float type in the graph: 0.5 bits for bfloat16 (u = 2⁻⁸), 0.06 for float16 (2⁻¹¹), and never less than 10⁻³
+bits (float32 sums of a long recurrence). The same holds for CPU and CUDA: float32 products run without TF32. Smaller differences are not
+ignored: the bound below counts them.
 
-**Routing.** In a graph with discontinuities (top-k, comparisons) one rounding can flip a route and move a cost by far more than τ: a flag is not a leak. So two
-controls run on real batches: the same batch again, and the same rows in another order. They hold no changed token, so a leak cannot show in them, and their rate of flags is
-noise. More than 1 % of noise is refused (`not_deterministic`, or `not_causal` if only the order matters). The second passes are `not_causal` when their
-rate of flags is beyond what the controls explain (both one-sided at 10⁻⁴ or stricter), in the tested places or in all earlier ones.
+**Routing.** In a graph with discontinuities (top-k, comparisons) one rounding can flip a route and move a cost by far more than τ: a flag
+is not a leak. So two controls run on real batches: the same batch again, and the same rows in another order. They hold no changed token,
+so a leak cannot show in them, and their rate of flags is noise. More than 1 % of noise is refused (`not_deterministic`, or `not_causal`
+if only the order matters). The second passes are `not_causal` when their rate of flags is beyond what the controls explain (both
+one-sided at 10⁻⁴ or stricter), in the tested places or in all earlier ones.
 
-**Bound.** One place is tested per row and pass, uniformly over the places that count, without repetition. If a share f of the places leaks by more than τ, n tests find k
-or fewer of them with probability at most P(Poisson(n f) ≤ k) (the binomial is below it for k = 0, and rows as strata only help: ∏(1 − f_r) ≤ (1 − f̄)^n).
-So with 99 % f ≤ λ(k)/n, λ(0) = 4.61, and a leaked token brings at most what it costs someone who knows nothing, log2 V bits. Leaks too small to be flagged are bounded by
-the mean of the unflagged differences plus 2.33 standard errors. The sum, per byte, is `leak_bound`. It must be below the task's smallest effect; passes are added
-until it is, or until their limit: then the score is not proved and the artifact is rejected.
+**Bound.** One place is tested per row and pass, uniformly over the places that count, without repetition. If a share f of the places
+leaks by more than τ, n tests find k or fewer of them with probability at most P(Poisson(n f) ≤ k) (the binomial is below it for k = 0,
+and rows as strata only help: ∏(1 − f_r) ≤ (1 − f̄)^n). So with 99 % f ≤ λ(k)/n, λ(0) = 4.61, and a leaked token brings at most what it
+costs someone who knows nothing, log2 V bits. Leaks too small to be flagged are bounded by the mean of the unflagged differences plus 2.33
+standard errors. The sum, per byte, is `leak_bound`. It must be below the task's smallest effect; passes are added until it is, or until
+their limit: then the score is not proved and the artifact is rejected.
 
-Where `dependence.py` shows from the operations themselves that no result can depend on later tokens, the bound of rare leaks is 0 and one pass is enough: it
-guards against an error in that argument.
+Where `dependence.py` shows from the operations themselves that no result can depend on later tokens, the bound of rare leaks is 0 and one
+pass is enough: it guards against an error in that argument.
 """
 
 import math
@@ -85,7 +89,6 @@ class Proof:
     """Largest undetected leak in bits per byte, 99 %."""
     score_s: float = 0.0
     proof_s: float = 0.0
-    detail: str | None = None
     _gains: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def as_json(self) -> dict[str, object]:
@@ -134,6 +137,17 @@ class Scorer:
             bound = self._bound()
             if bound < self.proof.smallest_effect:
                 return
+            certain = (
+                lower_limit(self.proof.places_flagged, CONFIDENCE_MISS)
+                / self.proof.places
+                * math.log2(self.vocabulary)
+                / self.bytes_per_token
+            )
+            if certain >= self.proof.smallest_effect:
+                flagged, places = self.proof.places_flagged, self.proof.places
+                raise Rejected(
+                    "not_causal", f"{flagged} of {places} tokens cost another number of bits once what follows them was replaced: too many"
+                )
             per_pass = self.proof.proof_s / self.proof.passes
             if self.proof.passes >= max_passes or self.proof.proof_s + per_pass > max_s:
                 raise Rejected(

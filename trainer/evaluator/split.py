@@ -1,7 +1,7 @@
 """One split, read whole into memory before anything of the artifact is looked at, and closed.
 
-What is scored is fixed here and by nobody else: the first tokens of the stream that make up `evaluation_bytes` raw bytes, cut into windows of the graph's length that
-do not overlap. BOS carries no bytes: its cost is not counted, but it is there as context.
+What is scored is fixed here and by nobody else: the first tokens of the stream that make up `evaluation_bytes` raw bytes, cut into
+windows of the graph's length that do not overlap. BOS carries no bytes: its cost is not counted, but it is there as context.
 """
 
 import json

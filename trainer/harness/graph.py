@@ -1,14 +1,14 @@
 """A model as data: `graph.json`, the flat list of operations behind `tokens int64 [B, T] → logits [B, T, V]`, and its named weights.
 
-The graph is found by the tracer that `torch.export` rests on (`make_fx` over fake tensors, under `no_grad`) and not by `torch.export` itself: that
-keeps autocast regions as nested programs, and decomposing those fails for einsum under autocast (torch 2.13); one trace below autocast and autograd
-also costs half the time. What is traced are the very operations that eager mode runs, casts included, so the graph equals the model bit for bit on
-the device it was traced on. Mutations are functionalized away. Attention, recurrent cells and group norm stay one operation each, so that the
-evaluator's device picks its own kernel.
+The graph is found by the tracer that `torch.export` rests on (`make_fx` over fake tensors, under `no_grad`) and not by `torch.export`
+itself: that keeps autocast regions as nested programs, and decomposing those fails for einsum under autocast (torch 2.13); one trace
+below autocast and autograd also costs half the time. What is traced are the very operations that eager mode runs, casts included, so the
+graph equals the model bit for bit on the device it was traced on. Mutations are functionalized away. Attention, recurrent cells and group
+norm stay one operation each, so that the evaluator's device picks its own kernel.
 
-Devices are left out: the evaluator places every tensor on its own. Whatever cannot be said in the format (branches on values, custom kernels)
-raises `GraphError` with what to do instead. This module only describes; what is *allowed* is decided by `checks/artifact.py` on the host, which
-trusts nothing of it.
+Devices are left out: the evaluator places every tensor on its own. Whatever cannot be said in the format (branches on values, custom
+kernels) raises `GraphError` with what to do instead. This module only describes; what is *allowed* is decided by `checks/artifact.py` on
+the host, which trusts nothing of it.
 
 Format of graph.json (version 1)::
 
@@ -26,7 +26,6 @@ import contextlib
 import itertools
 import json
 import math
-import os
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -103,8 +102,9 @@ class GraphInfo:
 def export(model: nn.Module, tokens: torch.Tensor | tuple[int, int], out_dir: Path, *, autocast: torch.dtype | None = None) -> GraphInfo:
     """Write `graph.json` of `model` at one fixed shape into `out_dir`.
 
-    `tokens` is an example int64 [B, T] on the model's device, or only its shape. The model is traced in eval mode and left in the mode it was in.
-    With `autocast` the trace happens inside `torch.autocast` of that dtype: for a model whose training loop, not its forward, opens the region.
+    `tokens` is an example int64 [B, T] on the model's device, or only its shape. The model is traced in eval mode and left in the mode it
+    was in. With `autocast` the trace happens inside `torch.autocast` of that dtype: for a model whose training loop, not its forward,
+    opens the region.
 
     Raises:
         GraphError: the model cannot be written as such a graph.
@@ -389,7 +389,7 @@ def _lowered(value: Any, dtype: torch.dtype) -> Any:
 
 @contextlib.contextmanager
 def _plain_eager() -> Iterator[None]:
-    """Switch off what would hide operations from the tracer: compiled regions, fused encoder layers; reach the attention that functions call."""
+    """Switch off what would hide operations from the tracer, such as compiled regions; reach the attention that functions call."""
     nn.functional.scaled_dot_product_attention = _attend
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -406,4 +406,4 @@ def _write_atomically(path: Path, chunks: Any) -> None:
     with temporary.open("wb") as file:
         for chunk in chunks:
             file.write(chunk)
-    os.replace(temporary, path)  # noqa: PTH105 -- one atomic call; the folder is disposable, so nothing is synced
+    temporary.rename(path)
