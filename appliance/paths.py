@@ -7,7 +7,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def share(name: str) -> Path:
-    """A folder of data (`trainer`, `probe`, `profiles`, `reports`, `docker`, `examples`): beside the package, or inside an installed wheel."""
+    """A folder of data, such as `trainer` or `profiles`: beside the package in a checkout, inside it in an installed wheel."""
     installed = _PACKAGE / "_share" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
 

@@ -9,6 +9,7 @@ import stat
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -125,13 +126,13 @@ class ProtocolBox(ABC):
         """From another thread: end the run now."""
         self.log.words.put(Word("stop", time.monotonic()))
 
-    def run(self, collect: Path, check: Check | None = None) -> ExecResult:
+    def run(self, collect: Path, check: Check | None = None, stopped: Callable[[], object] = lambda: None) -> ExecResult:
         """Follow the protocol to its end and remove the box."""
         try:
             collect.mkdir(parents=True, exist_ok=True)
             self.release()
             course = _Course()
-            self._follow(course, collect, check)
+            self._follow(course, collect, check, stopped)
             end = self._kill()
             return self._result(course, end)
         finally:
@@ -143,7 +144,7 @@ class ProtocolBox(ABC):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.remove()
 
-    def _follow(self, course: _Course, collect: Path, check: Check | None) -> None:
+    def _follow(self, course: _Course, collect: Path, check: Check | None, stopped: Callable[[], object]) -> None:
         assert self._released_at is not None
         clock = self.spec.clock
         if clock is None:
@@ -163,7 +164,9 @@ class ProtocolBox(ABC):
         _write(self.control / "grant", msgspec.json.encode({"budget_s": course.budget_s}))
         course.granted_at = time.monotonic()
         self.unpause()
-        if self._await(course, {"done"}, course.granted_at + course.budget_s + clock.finish_cap_s, "deadline"):
+        finished = self._await(course, {"done"}, course.granted_at + course.budget_s + clock.finish_cap_s, "deadline")
+        stopped()
+        if finished:
             self._take_over(course, collect, "end")
 
     def _await(self, course: _Course, wanted: set[str], deadline: float, late: Literal["startup", "deadline"]) -> bool:

@@ -62,9 +62,10 @@ class Box(Protocol):
     def release(self) -> None:
         """Let start-up begin. `run` does it where it was not done."""
 
-    def run(self, collect: Path, check: Check | None = None) -> ExecResult:
+    def run(self, collect: Path, check: Check | None = None, stopped: Callable[[], object] = ...) -> ExecResult:
         """Follow the protocol to its end and remove the box.
 
+        `check` is the last thing before the clock starts, `stopped` the first after it stopped: between them the machine is the run's.
         Files `at = "mark"` are copied to `collect` while everything inside is frozen, then `check` is asked; files `at = "end"` after
         `done`. What came out is in the result; a program that failed is a value.
 
