@@ -7,6 +7,7 @@ import click
 
 import appliance
 from appliance.cli import device, exchange, machine, night, pages, task
+from appliance.cli.signals import interruptible
 from appliance.errors import ApplianceError
 
 INTERRUPTED = 130
@@ -19,7 +20,8 @@ class _Appliance(click.Group):
         if not standalone_mode:
             return super().main(*arguments, standalone_mode=False, **extra)  # type: ignore[call-overload]
         try:
-            result = super().main(*arguments, standalone_mode=False, **extra)  # type: ignore[call-overload]
+            with interruptible():
+                result = super().main(*arguments, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except ApplianceError as error:
             click.echo(f"appliance: {error}", err=True)
             sys.exit(error.exit_code)

@@ -75,35 +75,33 @@ def overnight(
 
     Ctrl-C ends the running experiment, confirms nothing, writes the page and exits 130; `--resume` goes on from there.
     """
-    from appliance.cli.signals import interruptible
     from appliance.workflows import overnight as workflow
 
     progress = terminal()
-    with interruptible():
-        if resume is not None:
-            outcome = workflow.resume(folder_of(resume or None, nights), progress)
-        else:
-            options = workflow.Options(
-                hours=hours,
-                agent=agent,
-                agent_options=_given(
-                    model=model,
-                    max_cost_usd=max_cost,
-                    price=price,
-                    effort=effort,
-                    share=share,
-                    command=agent_command,
-                    replay=[str(file) for file in replay] or None,
-                ),
-                task=task,
-                preset=preset,
-                sandbox=sandbox,  # type: ignore[arg-type]
-                device=device,
-                nights=nights,
-                from_night=from_night,
-                seed=seed,
-            )
-            outcome = workflow.begin(options, progress)
+    if resume is not None:
+        outcome = workflow.resume(folder_of(resume or None, nights), progress)
+    else:
+        options = workflow.Options(
+            hours=hours,
+            agent=agent,
+            agent_options=_given(
+                model=model,
+                max_cost_usd=max_cost,
+                price=price,
+                effort=effort,
+                share=share,
+                command=agent_command,
+                replay=[str(file) for file in replay] or None,
+            ),
+            task=task,
+            preset=preset,
+            sandbox=sandbox,  # type: ignore[arg-type]
+            device=device,
+            nights=nights,
+            from_night=from_night,
+            seed=seed,
+        )
+        outcome = workflow.begin(options, progress)
     if as_json:
         from appliance.cli.show import as_json as print_json
 

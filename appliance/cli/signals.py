@@ -1,7 +1,8 @@
-"""A polite end: SIGTERM and SIGHUP end a night as Ctrl-C does."""
+"""A polite end: SIGTERM and SIGHUP end a command as Ctrl-C does, so that no container stays behind."""
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -13,6 +14,9 @@ def interruptible() -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield

@@ -24,4 +24,6 @@ def open_place(kind: SandboxKind, device: Device, progress: Progress) -> tuple[s
 
     image = build(ImageOptions(), progress.note)
     place = DockerSandbox(image=image.tag, digest=image.digest, device=device)
+    for name in place.sweep():
+        progress.note(f"removed {name}, left by a process that died")
     return place, {name: value for name, value in {"torch": image.torch, "python": image.python}.items() if value is not None}
