@@ -19,8 +19,8 @@ from appliance.ledger.reconcile import Reconciled
 from appliance.ledger.space import Space
 from appliance.records import FORMAT_VERSION, Experiment, NightPlan, NightState, Proposal, Record, Run
 
-GATHER_AT = 512
-"""Single files of one kind that are gathered into one while the night goes on; a night of eight hours rarely gets there."""
+GATHER_AT = 256
+"""Single files of one kind that are gathered into one while the night goes on; a night on a GPU does not get there."""
 
 FULL_EXPERIMENTS = 200
 """Latest experiments kept in memory with their diff."""

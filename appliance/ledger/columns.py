@@ -6,6 +6,7 @@ file without a column that was added later gives the field's default.
 """
 
 import functools
+import gc
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
@@ -223,7 +224,13 @@ def from_table(cls: type[R], table: Any) -> list[R]:
     if table.num_rows == 0:
         return []
     columns = {name: _one_array(table.column(name)) for name in table.column_names}
-    return _records(_struct(cls), columns, table.num_rows)
+    collecting = gc.isenabled()
+    gc.disable()  # millions of new tuples and no garbage: the collector would go through them again and again
+    try:
+        return _records(_struct(cls), columns, table.num_rows)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _one_array(column: Any) -> Any:
