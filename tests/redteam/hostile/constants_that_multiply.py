@@ -1,0 +1,32 @@
+"""tries: repeat a tensor again and again, each time within limits
+expect: rejected artifact_not_allowed | rejected out_of_memory
+"""
+
+import json, struct
+
+
+def hand_over(nodes, output=None, weights=None, data=None):
+    """Write graph.json by hand, say the words by hand, hand over 1 KiB of weights."""
+    graph = {
+        "format_version": 1,
+        "inputs": {"tokens": [B, T]},
+        "nodes": nodes,
+        "output": output or {"node": len(nodes) - 1},
+        "weights": weights or [{"name": "table", "shape": [V, V], "dtype": "float32"}],
+    }
+    open("/out/graph.json", "w").write(json.dumps(graph))
+    run.protocol.say("mark")
+    run.protocol.wait("grant")
+    head = json.dumps({"table": {"dtype": "F32", "shape": [V, V], "data_offsets": [0, V * V * 4]}}).encode()
+    open("/out/weights.safetensors", "wb").write(data or struct.pack("<Q", len(head)) + head + bytes(V * V * 4))
+    run.protocol.say("done")
+    time.sleep(60)
+
+
+LOOKUP = {"op": "aten.embedding.default", "args": [{"weight": 0}, {"input": "tokens"}], "kwargs": {}}
+
+nodes = [LOOKUP]
+for _ in range(12):
+    nodes.append({"op": "aten.repeat.default", "args": [{"node": len(nodes) - 1}, [1, 1, 64]], "kwargs": {}})
+nodes.append({"op": "aten.slice.Tensor", "args": [{"node": len(nodes) - 1}, 2, 0, V], "kwargs": {}})
+hand_over(nodes)
