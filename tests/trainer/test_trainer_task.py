@@ -85,6 +85,25 @@ def test_a_profile_without_a_rate_gets_a_size_but_no_time(trainer):
     assert told["memory_bytes"] > 0
 
 
+def test_configurations_are_ranked_as_they_were_measured():
+    """Seconds per step of the asset on one core, matrix rate 2.0e11 FLOP/s: what the estimate must put in order before a night tries them."""
+    measured = [
+        ({"WIDTH": 64, "DEPTH": 1, "HEAD_DIM": 32, "BATCH_TOKENS": 512, "VOCAB_SIZE": 256}, 0.0117),
+        ({"WIDTH": 128, "DEPTH": 2, "HEAD_DIM": 64, "BATCH_TOKENS": 1024}, 0.087),
+        ({"WIDTH": 192, "DEPTH": 3, "HEAD_DIM": 64, "BATCH_TOKENS": 1024, "SEQUENCE_LENGTH": 64}, 0.167),
+        ({"WIDTH": 128, "DEPTH": 4, "HEAD_DIM": 32, "BATCH_TOKENS": 4096, "VOCAB_SIZE": 1024}, 0.344),
+        ({"WIDTH": 384, "DEPTH": 2, "HEAD_DIM": 128, "VOCAB_SIZE": 1024, "ACTIVATION": "swiglu"}, 0.626),
+        ({"WIDTH": 256, "DEPTH": 7, "HEAD_DIM": 64, "VOCAB_SIZE": 1024}, 0.976),
+        ({"WIDTH": 512, "DEPTH": 4, "HEAD_DIM": 128, "BATCH_TOKENS": 1024}, 1.487),
+    ]
+    common = {"VOCAB_SIZE": 2048, "SEQUENCE_LENGTH": 256, "BATCH_TOKENS": 2048, "MICRO_BATCH": 16, "WINDOW_PATTERN": "L"}
+    profile = {"device_kind": "cpu", "peak_flops": 2.0e11, "bandwidth_bytes_per_s": 2.1e10}
+    predicted = [told["seconds"] for told in estimate(profile, *(common | changed for changed, _ in measured))]
+    assert predicted == sorted(predicted)
+    for (_, seconds), told in zip(measured, predicted, strict=True):
+        assert told == pytest.approx(seconds, rel=0.25)
+
+
 def test_parameters_are_predicted_exactly(trainer):
     """The figure was counted on the model itself: 6 layers of 256, 2048 tokens, no value embeddings."""
     reference = {"DEPTH": 6, "WIDTH": 256, "HEAD_DIM": 64, "MLP_RATIO": 4.0, "VOCAB_SIZE": 2048, "VALUE_EMBEDDINGS": False}
