@@ -86,7 +86,7 @@ def test_a_profile_without_a_rate_gets_a_size_but_no_time(trainer):
 
 
 def test_configurations_are_ranked_as_they_were_measured():
-    """Seconds per step of the asset on one core, matrix rate 2.0e11 FLOP/s: what the estimate must put in order before a night tries them."""
+    """Seconds per step, measured on one core of 2.0e11 FLOP/s: what a night that sizes its candidates must know beforehand."""
     measured = [
         ({"WIDTH": 64, "DEPTH": 1, "HEAD_DIM": 32, "BATCH_TOKENS": 512, "VOCAB_SIZE": 256}, 0.0117),
         ({"WIDTH": 128, "DEPTH": 2, "HEAD_DIM": 64, "BATCH_TOKENS": 1024}, 0.087),
