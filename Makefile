@@ -6,21 +6,29 @@ AGENT ?= search
 TASK ?= trainer
 SANDBOX ?= docker
 DEVICE ?=
+ENGINE ?= auto
 ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
-ENGINE ?= auto
+BENCHES := judge report crash profile redteam claude
 ENGINE_READY = ENGINE='$(ENGINE)' sh docker/engine.sh
 
-BENCHES := judge report crash profile redteam claude
-
-.PHONY: overnight test test-all lint engine doctor help clean redteam $(BENCHES:%=bench-%)
+# What runs in the image is tested by an interpreter with the image's packages, beside ours for pytest itself.
+TORCH = $$($(BIN)/python -c 'from appliance.sandbox.runtime import runtime; print(runtime(lambda line: None))')
+SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+define tests
+$(BIN)/appliance image build
+torch=$(TORCH) && PYTHONPATH=$(SITE) $$torch -m pytest -q -p no:cacheprovider $(1) tests/trainer
+torch=$(TORCH) && APPLIANCE_REQUIRE_ENGINE=1 APPLIANCE_TORCH_PYTHON=$$torch $(BIN)/pytest $(1)
+endef
 
 .DEFAULT_GOAL := help
+.PHONY: overnight test test-all lint engine doctor help clean redteam $(BENCHES:%=bench-%)
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+	@echo "$(BENCHES:%=bench-%)" | fold -sw 100
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2; exit 3; }
@@ -43,13 +51,13 @@ lint: $(READY)  ## ruff, mypy, the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --verbose
+	$(BIN)/lint-imports
 
 test: $(READY) lint engine  ## What protects every commit: lint, tests, a real engine, a short real night
-	APPLIANCE_REQUIRE_ENGINE=1 $(BIN)/pytest -m 'not long'
+	$(call tests,-m 'not long')
 
 test-all: $(READY) lint engine  ## Everything this machine can run
-	APPLIANCE_REQUIRE_ENGINE=1 $(BIN)/pytest
+	$(call tests,)
 
 $(BENCHES:%=bench-%): bench-%: $(READY)  # a table for people, then one line of JSON
 	@$(BIN)/python bench/$*.py $(ARGS)
