@@ -52,15 +52,21 @@ class Search:
             self._begin_epoch("start")
         failures = 0
         while not judge.calibration_complete(self.belief.fresh(0), effect):
-            run = self.runs.execute(self._order(0, "calibration", f"calibration/{self.belief.epoch}/{self.book.next_run()}"))
+            run = self.runs.execute(
+                self._order(0, "calibration", f"calibration/{self.belief.epoch}/{len(self.belief.fresh(0)) + failures}")
+            )
             if run.status == "invalid":
                 raise ApplianceError(f"the machine is too busy to measure on ({run.reason}): end what else runs on it and start again")
             failures += run.status != "ok"
             if failures > 2:
                 raise ApplianceError(f"the unchanged asset does not run on this machine: {run.reason}: {run.detail or run.log_tail[-300:]}")
+        decided = {e.experiment: e.calibration for e in self.book.experiments()}
         for experiment in (0, self.belief.incumbent):
+            if decided.get(experiment) == self.belief.epoch:
+                continue  # it has its fresh runs; a resumed night must not add to them
             while len(self.belief.fresh(experiment)) < 2:  # after a new calibration the incumbent has no sample of this machine yet
-                run = self.runs.execute(self._order(experiment, "rebaseline", f"again/{self.belief.epoch}/{self.book.next_run()}"))
+                again = f"again/{self.belief.epoch}/{experiment}/{len(self.belief.fresh(experiment))}"
+                run = self.runs.execute(self._order(experiment, "rebaseline", again))
                 if run.status != "ok":
                     break
 
@@ -70,6 +76,7 @@ class Search:
         for pending in self.book.pending_experiments():
             if pending.proposal is not None:
                 self._settle(pending.number, pending.proposal)
+        self._visit_baseline(self.book.next_experiment() - 1)
         while self._time_for_a_run():
             proposal = self.agent.propose(self._view())
             self._tell()
@@ -83,8 +90,7 @@ class Search:
             if refused >= _REFUSALS:
                 self.progress.note(f"{refused} proposals in a row were refused: the search ends")
                 break
-            if number % judge.REBASELINE_EVERY == 0:
-                self._visit_baseline()
+            self._visit_baseline(number)
 
     def _settle(self, number: int, proposal: Proposal) -> Experiment:
         """Everything that one proposal needs until its verdict is recorded."""
@@ -143,6 +149,10 @@ class Search:
         """Run what the judge asks for until it has a verdict."""
         belief, metric = self.belief, self.book.plan.task.metric
         simpler = judge.simpler(self.assets.files(parent), files)
+        for run in self.book.runs_of(number):  # a failure that was recorded before a cut is a failure still
+            failed = self._failure(run) if run.status in ("failed", "rejected") else None
+            if failed:
+                return failed
         if not belief.screens(number):
             failed = self._failure(self.runs.execute(self._order(number, "screen", f"screen/{number}", files, asset)))
             if failed:
@@ -179,10 +189,16 @@ class Search:
         for line in self.agent.notes():
             self.progress.note(line)
 
-    def _visit_baseline(self) -> None:
-        """The baseline comes back now and then; a machine that changed is calibrated anew."""
+    def _visit_baseline(self, after: int) -> None:
+        """The baseline comes back now and then, once per turn however often the night was cut; a machine that changed is calibrated anew."""
+        if after < 1 or after % judge.REBASELINE_EVERY:
+            return
+        label = f"visit/{after}"
+        seed = self.runs.seed(label)
+        if any(run.kind == "rebaseline" and run.seed == seed and run.status in ("ok", "failed", "rejected") for run in self.book.runs()):
+            return
         before = self.belief.fresh(0)
-        run = self.runs.execute(self._order(0, "rebaseline", f"visit/{self.book.next_run()}"))
+        run = self.runs.execute(self._order(0, "rebaseline", label))
         noise = self.belief.noise()
         if run.score is None or noise is None:
             return

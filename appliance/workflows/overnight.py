@@ -10,7 +10,7 @@ from typing import Any
 
 import appliance
 from appliance import agents, judge, ledger, report, tasks
-from appliance.errors import ApplianceError, UsageError
+from appliance.errors import ApplianceError, PrerequisiteError, UsageError
 from appliance.records import Confirmation, NightPlan, Run
 from appliance.workflows import testuses
 from appliance.workflows.assets import Assets
@@ -75,10 +75,7 @@ def begin(options: Options, progress: Progress) -> Outcome:
     )
     with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug):
         plan, files = _plan(options, workplace, parent)
-        book = ledger.create(root, plan)
-        with book:
-            for asset in files:
-                book.store_asset(asset)
+        with ledger.create(root, plan, files) as book:
             progress.planned(plan, str(book.folder))
             return _night(book, workplace, progress)
 
@@ -110,9 +107,7 @@ def resume(folder: Path, progress: Progress) -> Outcome:
             raise UsageError(f"night {plan.night_id} has ended: its page is {folder / 'report.html'}")
         for pending in book.pending_runs():
             book.record_run(_interrupted(book, pending))
-        book.update_state(
-            cuts=[*book.state.cuts, {"resumed_at": _now(), "spent_s": round(book.clock_spent_s)}], ended_at=None, ended_why=None
-        )
+        book.update_state(ended_at=None, ended_why=None)  # the ledger noted the cut when it was opened
         progress.planned(plan, str(book.folder))
         return _night(book, workplace, progress)
 
@@ -190,7 +185,7 @@ def work(
     screened = sum(run.kind == "screen" for run in book.runs())
     winner = belief.incumbent
     book.update_state(
-        phase="cut" if interrupted else "end",
+        phase="cut" if interrupted or isinstance(failure, PrerequisiteError) else "end",
         ended_at=_now(),
         ended_why=why,
         incumbent=winner,
