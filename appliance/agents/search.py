@@ -1,15 +1,16 @@
 """The built-in researcher: needs no key and no network, only the task's constants and its `[estimate]`.
 
-It opens with *sizing*, the step a person takes first on new hardware: for two, four, eight … times the baseline's progress in the budget, the largest
-configuration that the estimate says reaches it. The rungs of that ladder are climbed like a hill, from the middle: a handful of runs. What leads
-after that is refined by a Gaussian process over everything tried (`surface`), whose coordinates are the constants and what the estimate predicts for
-them: among many neighbours of the incumbent it proposes the one with the highest expected improvement, and so learns which constants matter.
+It opens with *sizing*, the step a person takes first on new hardware: for two, four, eight … times the baseline's progress in the
+budget, the largest configuration that the estimate says reaches it. The rungs of that ladder are climbed like a hill, from the middle: a
+handful of runs. What leads after that is refined by a Gaussian process over everything tried (`surface`), whose coordinates are the
+constants and what the estimate predicts for them. Candidates are bred from the incumbent and from what was tried; the most promising one is
+proposed. So it learns which constants matter, and adds up gains that are too small to be seen one at a time.
 """
 
 import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -22,6 +23,14 @@ _LAST_RUNG = 7
 _GRID = 12
 """Values tried of each constant that is sized."""
 _NEIGHBOURS = 300
+_GENERATIONS = 4
+_PARENTS = 20
+_CHILDREN = 150
+"""Candidates are bred over a few generations by what the surface expects of them."""
+_BOLDNESS = (0.0, 0.5)
+"""In turn: by how many standard deviations a candidate's expected score is taken for better than it is. Where a single gain drowns in the
+noise, trusting the surface and adding gains up pays more than looking where it knows least: on a stand-in for the CPU trainer 24.6 % after
+140 runs, with expected improvement 22.9 % (`bench/search_policies.py`)."""
 _UNTIL_SURFACE = 6
 """Scored configurations before the surface is asked; neighbours are drawn until then."""
 
@@ -36,6 +45,8 @@ class Search:
         self._seed = seed
         self._ladder: dict[str, dict[str, Constant]] | None = state.get("ladder")
         """Rung → its configuration's changes; built at the first proposal."""
+        self._lengths: list[float] | None = state.get("lengths")
+        """Of the surface: what the constants' importance was found to be."""
 
     def propose(self, view: View) -> Proposal | None:
         """The next rung of the ladder while it climbs, else the most promising neighbour of the incumbent; None where nothing can move."""
@@ -51,9 +62,9 @@ class Search:
             if change and not view.refuse(view.edit(change)):
                 return _proposal(view, change, f"sized from the profile for {2 ** int(rung)} × the progress: ")
         rng = random.Random(f"{self._seed}/{len(view.experiments)}")
-        ordered = self._neighbours(view, ranges, scores, rng)
-        for change in ordered:
-            if not view.refuse(view.edit(change)):
+        for configuration in self._neighbours(view, ranges, scores, rng):
+            change = {name: value for name, value in configuration.items() if name in ranges and value != view.constants[name]}
+            if change and not view.refuse(view.edit(change)):
                 return _proposal(view, change, "")
         return None
 
@@ -69,8 +80,8 @@ class Search:
         return {}
 
     def dump(self) -> dict[str, Any]:
-        """The ladder; the rest is in the ledger."""
-        return {"ladder": self._ladder}
+        """The ladder and the surface's lengths; the rest is in the ledger."""
+        return {"ladder": self._ladder, "lengths": self._lengths}
 
     def close(self) -> None:
         """Nothing to end."""
@@ -97,45 +108,80 @@ class Search:
     def _neighbours(
         self, view: View, ranges: Mapping[str, ConstantRange], scores: Mapping[int, tuple[float, int]], rng: random.Random
     ) -> list[dict[str, Constant]]:
-        """Changes of the incumbent that fit the memory and were not tried, the most promising first."""
-        seen = {moves.key({**view.constants, **c}) for c in view.configurations.values()}
-        changes: dict[Any, dict[str, Constant]] = {}
-        for _ in range(3 * _NEIGHBOURS):
-            names = rng.sample(list(ranges), min(len(ranges), rng.choice((1, 1, 2, 3))))
-            reach = rng.choice((0.06, 0.15, 0.3))
-            moved = {name: moves.near(view.constants[name], ranges[name], reach, rng) for name in names}
-            change = {name: value for name, value in moved.items() if value != view.constants[name]}
-            place = moves.key({**view.constants, **change})
-            if change and place not in seen:
-                changes.setdefault(place, change)
-            if len(changes) == _NEIGHBOURS:
-                break
-        candidates = list(changes.values())
+        """Configurations that fit the memory and were not tried, the most promising first."""
         tried = [n for n in view.configurations if n in scores]
-        wanted = [dict(view.configurations[n]) for n in tried] + [{**view.constants, **change} for change in candidates]
-        predicted = view.estimate(wanted)
-        memory = view.profile.usable_memory_bytes or math.inf
-        fitting = [n for n, p in enumerate(predicted[len(tried) :]) if (p.get("memory_bytes") or 0) <= memory]
-        if len(tried) < _UNTIL_SURFACE or not fitting:
-            return [candidates[n] for n in fitting]
-        from appliance.agents.surface import Surface, expected_improvement
+        known = [dict(view.configurations[n]) for n in tried]
+        pool = _Pool(view, ranges, seen=known)
+        pool.add(_mutated(view.constants, ranges, rng) for _ in range(_NEIGHBOURS))
+        if len(tried) < _UNTIL_SURFACE:
+            return pool.configurations
+        from appliance.agents.surface import Surface
 
-        points = [_point(c, p, ranges, view) for c, p in zip(wanted, predicted, strict=True)]
         sign = 1.0 if view.task.metric.direction == "lower" else -1.0
-        noise = view.noise_sd or 0.0
-        known = [sign * scores[n][0] for n in tried]
-        surface = Surface(points[: len(tried)], known, [noise**2 / scores[n][1] for n in tried], rng.randrange(2**31))
-        leading, _ = surface.predict([points[tried.index(view.incumbent)]] if view.incumbent in tried else points[: len(tried)])
-        mean, sd = surface.predict([points[len(tried) + n] for n in fitting])
-        gains = expected_improvement(mean, sd, float(leading.min()))
-        return [candidates[fitting[n]] for n in sorted(range(len(fitting)), key=lambda n: -gains[n])]
+        variance = (view.noise_sd or 0.0) ** 2
+        measured = [sign * scores[n][0] for n in tried]
+        surface = Surface(pool.points(known), measured, [variance / scores[n][1] for n in tried], rng.randrange(2**31), self._lengths)
+        self._lengths = surface.fitted
+        boldness = _BOLDNESS[len(view.experiments) % len(_BOLDNESS)]
+        ordered: list[dict[str, Constant]] = []
+        for generation in range(_GENERATIONS):
+            if not pool.configurations:
+                return []
+            mean, sd = surface.predict(pool.coordinates)
+            hoped = mean - boldness * sd
+            ordered = [pool.configurations[n] for n in hoped.argsort()]
+            if generation < _GENERATIONS - 1:
+                parents = ordered[:_PARENTS]
+                pool.add(_crossed(rng.choice(parents), rng.choice([*parents, *known]), ranges, rng) for _ in range(_CHILDREN))
+        return ordered
+
+
+class _Pool:
+    """Configurations that fit the memory, each once, with their coordinates."""
+
+    def __init__(self, view: View, ranges: Mapping[str, ConstantRange], seen: Sequence[Mapping[str, Constant]]) -> None:
+        self._view, self._ranges = view, ranges
+        self._seen = {moves.key(configuration) for configuration in seen}
+        self._memory = view.profile.usable_memory_bytes or math.inf
+        self.configurations: list[dict[str, Constant]] = []
+        self.coordinates: list[list[float]] = []
+
+    def add(self, configurations: Iterable[dict[str, Constant]]) -> None:
+        """Take in those that are new and fit."""
+        fresh = {moves.key(c): c for c in configurations}
+        new = [c for place, c in fresh.items() if place not in self._seen]
+        self._seen |= set(fresh)
+        for configuration, predicted in zip(new, self._view.estimate(new), strict=True):
+            if (predicted.get("memory_bytes") or 0) <= self._memory:
+                self.configurations.append(configuration)
+                self.coordinates.append(_point(configuration, predicted, self._ranges, self._view))
+
+    def points(self, configurations: Sequence[Mapping[str, Constant]]) -> list[list[float]]:
+        """Coordinates of others."""
+        return [_point(c, p, self._ranges, self._view) for c, p in zip(configurations, self._view.estimate(configurations), strict=True)]
+
+
+def _mutated(base: Mapping[str, Constant], ranges: Mapping[str, ConstantRange], rng: random.Random) -> dict[str, Constant]:
+    """One to three constants moved."""
+    names = rng.sample(list(ranges), min(len(ranges), rng.choice((1, 1, 2, 3))))
+    reach = rng.choice((0.06, 0.15, 0.3))
+    return {**base, **{name: moves.near(base[name], ranges[name], reach, rng) for name in names}}
+
+
+def _crossed(
+    one: Mapping[str, Constant], other: Mapping[str, Constant], ranges: Mapping[str, ConstantRange], rng: random.Random
+) -> dict[str, Constant]:
+    """Half of what two configurations differ in, sometimes moved on: small gains that no single experiment could show add up."""
+    child = {**one, **{name: other[name] for name in ranges if name in other and rng.random() < 0.5}}
+    return _mutated(child, ranges, rng) if rng.random() < 0.5 else child
 
 
 def _ladder(view: View, ranges: Mapping[str, ConstantRange]) -> dict[str, dict[str, Constant]]:
     """For each rung the largest configuration that reaches it and fits the memory; empty where the estimate cannot tell.
 
-    Only whole numbers that decide the configuration's size are moved: they are quantities, not kinds, and what a unit of progress is worth stays
-    the same. Progress is the geometric mean over all observables of that role, so that more but smaller steps are no progress by themselves.
+    Only whole numbers that decide the configuration's size are moved: they are quantities, not kinds, and what a unit of progress is worth
+    stays the same. Progress is the geometric mean over all observables of that role, so that more but smaller steps are no progress by
+    themselves.
     """
     progress = [name for name, o in view.task.observables.items() if o.role == "progress"]
     size = next((name for name, o in view.task.observables.items() if o.role == "size"), None)
