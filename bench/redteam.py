@@ -107,7 +107,8 @@ class Team:
         refusal = tasks.refuse(self.loaded.task, self.plain, files)
         if refusal is not None and not (entry.name == "plain" and refusal.name == "unchanged"):
             return self._judge(entry, f"refused {refusal.name}", None, refusal.detail, "", time.monotonic() - began, None)
-        outcome = self._execute(files, number)
+        # An honest asset may compile for longer than this budget: what its start-up costs it is the clock's affair, not the boundary's.
+        outcome = self._execute(files, number, startup_s=self.startup_s if entry.hostile else None)
         happened = "ok" if outcome.status == "ok" else f"{outcome.status} {outcome.reason}"
         score = outcome.scores[0].score if outcome.scores else None
         detail = f"{score:.3f} bits/byte" if score is not None else outcome.detail or ""
@@ -130,13 +131,13 @@ class Team:
             detail=detail if not (expected and "ESCAPED" in log) else log[log.index("ESCAPED") :][:200],
         )
 
-    def _execute(self, files: dict[str, str], number: int) -> RunOutcome:
+    def _execute(self, files: dict[str, str], number: int, startup_s: float | None = None) -> RunOutcome:
         if not hasattr(self._local, "execution"):
             place = docker.DockerSandbox(image=self.image, device=self.device)
             self._local.execution = SandboxExecution(
                 place=place, loaded=self.loaded, preset=self.preset, device=self.device, profile=self.profile
             )
-        request = RunRequest(night_id=NIGHT, run=number, seed=SEED, files=files, corpus=self.data, startup_calibrated_s=self.startup_s)
+        request = RunRequest(night_id=NIGHT, run=number, seed=SEED, files=files, corpus=self.data, startup_calibrated_s=startup_s)
         return self._local.execution.run(request)  # type: ignore[no-any-return]
 
 

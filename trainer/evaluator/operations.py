@@ -219,6 +219,8 @@ bitwise_left_shift.Tensor(Tensor self, Tensor other) -> Tensor
 bitwise_left_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor
 bitwise_right_shift.Tensor(Tensor self, Tensor other) -> Tensor
 bitwise_right_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor
+__lshift__.Tensor(Tensor self, Tensor other) -> Tensor
+__rshift__.Tensor(Tensor self, Tensor other) -> Tensor
 __lshift__.Scalar(Tensor self, Scalar other) -> Tensor
 __rshift__.Scalar(Tensor self, Scalar other) -> Tensor
 # reductions and scans

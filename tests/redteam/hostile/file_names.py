@@ -2,7 +2,15 @@
 expect: harmless | rejected * | failed *
 """
 
-for name in (b"\xff\xfe\x80", b"a" * 255, b"line\nbreak", b"\x1b[2Jescape", b"<img src=x onerror=alert(1)>", "\u202egnp.exe".encode(), b"-rf"):
+for name in (
+    b"\xff\xfe\x80",
+    b"a" * 255,
+    b"line\nbreak",
+    b"\x1b[2Jescape",
+    b"<img src=x onerror=alert(1)>",
+    "\u202egnp.exe".encode(),
+    b"-rf",
+):
     open(b"/out/" + name, "w").write("x")
 deep = "/out"
 for _ in range(20):
