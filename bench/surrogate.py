@@ -88,7 +88,7 @@ def _loss(constants: Mapping[str, Any], predicted: Mapping[str, Any]) -> tuple[f
     loss += (
         0.01 * (constants["ACTIVATION"] == "swiglu") + 0.012 * (not constants["RESIDUAL_MIX"]) - 0.01 * bool(constants["VALUE_EMBEDDINGS"])
     )
-    loss += {0.0: 0.01, 15.0: 0.0, 30.0: 0.004}[float(constants["LOGIT_CAP"])]
+    loss += {0.0: 0.01, 15.0: 0.0, 30.0: 0.004}.get(float(constants["LOGIT_CAP"]), 0.002)
     return loss, observables
 
 

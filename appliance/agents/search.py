@@ -45,8 +45,6 @@ class Search:
         self._seed = seed
         self._ladder: dict[str, dict[str, Constant]] | None = state.get("ladder")
         """Rung → its configuration's changes; built at the first proposal."""
-        self._lengths: list[float] | None = state.get("lengths")
-        """Of the surface: what the constants' importance was found to be."""
 
     def propose(self, view: View) -> Proposal | None:
         """The next rung of the ladder while it climbs, else the most promising neighbour of the incumbent; None where nothing can move."""
@@ -80,8 +78,8 @@ class Search:
         return {}
 
     def dump(self) -> dict[str, Any]:
-        """The ladder and the surface's lengths; the rest is in the ledger."""
-        return {"ladder": self._ladder, "lengths": self._lengths}
+        """The ladder; the rest is in the ledger."""
+        return {"ladder": self._ladder}
 
     def close(self) -> None:
         """Nothing to end."""
@@ -120,8 +118,7 @@ class Search:
         sign = 1.0 if view.task.metric.direction == "lower" else -1.0
         variance = (view.noise_sd or 0.0) ** 2
         measured = [sign * scores[n][0] for n in tried]
-        surface = Surface(pool.points(known), measured, [variance / scores[n][1] for n in tried], rng.randrange(2**31), self._lengths)
-        self._lengths = surface.fitted
+        surface = Surface(pool.points(known), measured, [variance / scores[n][1] for n in tried], rng.randrange(2**31))
         boldness = _BOLDNESS[len(view.experiments) % len(_BOLDNESS)]
         ordered: list[dict[str, Constant]] = []
         for generation in range(_GENERATIONS):

@@ -4,10 +4,11 @@ The SDK's own retries are off: each attempt is checked against the cap, and a wa
 is decided by `remedy`, a pure function over what the server said.
 """
 
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from appliance.errors import PrerequisiteError, UsageError
 LONGEST_ANSWER = 400_000
 """Characters; a stream that goes on beyond is cut."""
 
+_CHARACTERS_PER_TOKEN = 3.5
 _CONNECT_S = 15.0
 _CHECK_S = 5.0
 _TOO_LONG = re.compile(r"(?i)prompt is too long|context (window|length|limit)|too many (input )?tokens|maximum.{0,20}tokens")
@@ -151,7 +153,7 @@ class Model:
         self._client.close()
 
     def _broken(self, reading: "_Reading", name: str, detail: str) -> Trouble:
-        return Trouble(name=name, detail=detail[:300], remedy=Remedy.WAIT, usage=reading.usage if reading.begun else None)
+        return Trouble(name=name, detail=detail[:300], remedy=Remedy.WAIT, usage=reading.cut_usage if reading.begun else None)
 
     def _clean(self, text: str) -> str:
         """Without anything that could be a key."""
@@ -176,6 +178,11 @@ class _Reading:
     @property
     def text(self) -> str:
         return "".join(self._parts)
+
+    @property
+    def cut_usage(self) -> Usage:
+        """Where the end never told: the text that came is counted as output."""
+        return replace(self.usage, output=max(self.usage.output, math.ceil(self._length / _CHARACTERS_PER_TOKEN)))
 
     def read(self, stream: Any, deadline: float) -> None:
         """Until the message stops, is too long, or it is too late."""

@@ -88,7 +88,8 @@ class Claude:
             refusal = one.proposal.refused or view.refuse(one.proposal.files)
             if refusal is None:
                 break
-            self._count("refused", refusal.split(":")[0])
+            if one.proposal.refused is None:
+                self._count(f"refused_{refusal.split(':')[0]}")
             self._conversation.remark(f"Your last answer was refused before it ran: {refusal}")
         return prepared
 
