@@ -195,7 +195,8 @@ class Search:
             return
         label = f"visit/{after}"
         seed = self.runs.seed(label)
-        if any(run.kind == "rebaseline" and run.seed == seed and run.status in ("ok", "failed", "rejected") for run in self.book.runs()):
+        visits = [run for run in self.book.runs() if run.kind == "rebaseline" and run.seed == seed]
+        if any(run.status in ("ok", "failed", "rejected") for run in visits):
             return
         before = self.belief.fresh(0)
         run = self.runs.execute(self._order(0, "rebaseline", label))

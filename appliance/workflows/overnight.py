@@ -156,50 +156,61 @@ def work(
         progress=progress,
     )
     confirm = Confirm(book=book, runs=runs, assets=assets, first=workplace.first, second=workplace.second, clock=clock, progress=progress)
-    why, interrupted, failure = "the clock was spent", False, None
+    failure: BaseException | None = None
     try:
-        _phase(book, progress, "calibrate")
-        search.calibrate()
-        reserve = _reserve(book, plan, workplace)
-        search.reserved_s = reserve.seconds
-        if reserve.reason:
-            progress.note(f"the winner cannot be confirmed: {reserve.reason}")
-        _phase(book, progress, "search")
-        search.search()
-        agent.close()
-        _phase(book, progress, "confirm")
-        if belief.incumbent != 0 and plan.data_sha256:
-            testuses.count(plan.data_sha256, plan.night_id)
-        claimed = _claimed(belief.mean(0), belief.mean(belief.incumbent))
-        confirmation = confirm.run(belief.incumbent, reserve, claimed, belief.seconds_per_run() or plan.preset.budget_s)
-        book.update_state(confirmation=confirmation)
-    except KeyboardInterrupt:
-        why, interrupted = "interrupted", True
-    except ApplianceError as error:  # what was measured is kept and shown; then the error is told
-        why, failure = str(error), error
+        _live(search, confirm, workplace)
+    except (KeyboardInterrupt, ApplianceError) as error:  # what was measured is kept and shown; then the error is told
+        failure = error
     finally:
         agent.close()
+    page = _close(search, failure)
+    if isinstance(failure, ApplianceError):
+        raise failure
+    return Outcome(folder=book.folder, page=page, interrupted=failure is not None, confirmation=book.state.confirmation)
+
+
+def _live(search: Search, confirm: Confirm, workplace: Workplace) -> None:
+    """Calibrate, search, confirm."""
+    book, belief, progress, plan = search.book, search.belief, search.progress, search.book.plan
+    _phase(book, progress, "calibrate")
+    search.calibrate()
+    reserve = _reserve(book, plan, workplace)
+    search.reserved_s = reserve.seconds
+    if reserve.reason:
+        progress.note(f"the winner cannot be confirmed: {reserve.reason}")
+    _phase(book, progress, "search")
+    search.search()
+    search.agent.close()
+    _phase(book, progress, "confirm")
+    if belief.incumbent != 0 and plan.data_sha256:
+        testuses.count(plan.data_sha256, plan.night_id)
+    claimed = _claimed(belief.mean(0), belief.mean(belief.incumbent))
+    confirmation = confirm.run(belief.incumbent, reserve, claimed, belief.seconds_per_run() or plan.preset.budget_s)
+    book.update_state(confirmation=confirmation)
+
+
+def _close(search: Search, failure: BaseException | None) -> Path:
+    """Write down how it ended, the winner and the page."""
+    book, belief, assets, agent, progress = search.book, search.belief, search.assets, search.agent, search.progress
     for line in agent.notes():
         progress.note(line)
     book.save_agent(agent.dump())
-    screened = sum(run.kind == "screen" for run in book.runs())
     winner = belief.incumbent
+    cut = isinstance(failure, KeyboardInterrupt | PrerequisiteError)  # those can be gone on with
     book.update_state(
-        phase="cut" if interrupted or isinstance(failure, PrerequisiteError) else "end",
+        phase="cut" if cut else "end",
         ended_at=_now(),
-        ended_why=why,
+        ended_why="interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or "the clock was spent"),
         incumbent=winner,
         incumbent_sha256=assets.sha256(winner),
         agent=agent.account(),
-        expected_false_keeps=judge.expected_false_keeps(screened, noise=belief.noise()),
+        expected_false_keeps=judge.expected_false_keeps(sum(run.kind == "screen" for run in book.runs()), noise=belief.noise()),
     )
-    book.set_winner(assets.sha256(winner), {"experiment": winner, "metric": plan.task.metric.name, "mean": belief.mean(winner)})
+    book.set_winner(assets.sha256(winner), {"experiment": winner, "metric": book.plan.task.metric.name, "mean": belief.mean(winner)})
     progress.phase("report")
     page = report.write(ledger.read(book.folder), book.folder / "report.html")
     progress.phase("end", str(page))
-    if failure is not None:
-        raise failure
-    return Outcome(folder=book.folder, page=page, interrupted=interrupted, confirmation=book.state.confirmation)
+    return page
 
 
 def _plan(options: Options, workplace: Workplace, parent: Path | None) -> tuple[NightPlan, list[dict[str, str]]]:
