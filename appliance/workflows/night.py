@@ -190,7 +190,7 @@ class Search:
             self.progress.note(line)
 
     def _visit_baseline(self, after: int) -> None:
-        """The baseline comes back now and then, once per turn however often the night was cut; a machine that changed is calibrated anew."""
+        """The baseline comes back now and then, once per turn however often the night was cut; a changed machine is calibrated anew."""
         if after < 1 or after % judge.REBASELINE_EVERY:
             return
         label = f"visit/{after}"
