@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from appliance.records import Task
 
@@ -72,6 +73,7 @@ def unified_diff(parent: Mapping[str, str], files: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
+@lru_cache(maxsize=64)  # parents are asked for again with every candidate, and a tree costs tens of milliseconds
 def _normalised(name: str, text: str) -> str:
     if not name.endswith(".py"):
         return text
