@@ -2,8 +2,11 @@
 
 Everything is real but the runs (the surrogate's formula, 60 s each on a fast clock) and the model (scripted answers of more than thirty
 kinds, 20–60 s of latency over real HTTP with streaming): the loop, the judge, the agent, the SDK, the ledger. The same night without
-overlap stands beside it, and a third one whose cap is reached. Last line: JSON with `idle_share`, `idle_share_without_overlap`, `lost`,
-`spend_error_usd`. Exit 1 where the device idles more than 2 %, anything is lost or unaccounted for, or the money is off by a cent.
+overlap stands beside it, and a third one whose cap is reached.
+
+Last line: JSON with `idle_share`, `idle_share_without_overlap`, `lost`, `spend_error_usd`. Answers that broke off never told what they
+cost: the agent states the least and the most, and the server's bill must lie between, and within the cap. Exit 1 where the device idles
+more than 2 %, anything is lost or unaccounted for, or the money is off by a cent.
 """
 
 import argparse
@@ -130,7 +133,7 @@ def _result(book: ledger.Ledger, server: MessagesServer, agent: Ahead, execution
     lost = len(set(range(1, max(numbers) + 1)) - numbers) + len(book.pending_experiments())
     account = agent.account()
     answers = {name: n for name, n in account["answers"].items() if not name.startswith("refused_")}
-    billed = server.ledger.billed_usd
+    billed, most = server.ledger.billed_usd, account["cost_usd"] + account["cost_unsure_usd"]
     later = server.ledger.usages[1:]
     read = sum(usage["cache_read_input_tokens"] for usage in later)
     total = sum(usage["input_tokens"] + usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"] for usage in later)
@@ -144,7 +147,7 @@ def _result(book: ledger.Ledger, server: MessagesServer, agent: Ahead, execution
         lost=lost,
         unaccounted=abs(server.ledger.calls - sum(answers.values())),
         billed_usd=billed,
-        spend_error_usd=max(abs(account["cost_usd"] - billed), billed - account["max_cost_usd"]),
+        spend_error_usd=max(0.0, account["cost_usd"] - billed, billed - most, billed - account["max_cost_usd"]),
         cache_share=read / total if total else 0.0,
         kinds=len(set(server.ledger.kinds)),
         account=account,
@@ -192,7 +195,7 @@ def _plan(place: Workplace, hours: float, seed: int) -> tuple[NightPlan, dict[st
 def main() -> int:
     """Three nights and the verdict on them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--hours", type=float, default=8.0, help="Of the two nights that are compared.")
+    parser.add_argument("--hours", type=float, default=5.0, help="Of the two nights that are compared.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true", help="Show each night's account.")
     chosen = parser.parse_args()

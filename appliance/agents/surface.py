@@ -70,7 +70,7 @@ class Surface:
         covariance = _matern(self._squares @ lengths**-2) * height
         covariance[np.diag_indices_from(covariance)] += self._noise
         factor = np.linalg.cholesky(covariance)
-        return np.asarray(factor), np.asarray(np.linalg.solve(factor.T, np.linalg.solve(factor, self._y)))
+        return np.asarray(factor), np.asarray(np.linalg.solve(covariance, self._y))
 
 
 def _matern(squares: Array) -> Array:

@@ -18,8 +18,11 @@ from appliance.workflows.progress import Progress
 
 _INVALID_REPEATS = 3
 """A disturbed run is repeated this often before its experiment is given up."""
-_CALM_WAIT_S = 10.0
-"""Pause before a disturbed run is repeated, doubled each time."""
+_CALIBRATION_REPEATS = 10
+"""A disturbed calibration, before the night is: without it there is nothing to compare with."""
+_CALM_WAIT_S = 5.0
+_LONGEST_WAIT_S = 60.0
+"""Pause before a disturbed run is repeated, doubled each time up to this."""
 _SANDBOX_ATTEMPTS = 4
 _SANDBOX_WAIT_S = 5.0
 
@@ -73,13 +76,14 @@ class Runs:
             SandboxError: the sandbox failed again and again.
         """
         wait = _CALM_WAIT_S
-        for attempt in range(1 + _INVALID_REPEATS):
+        repeats = _CALIBRATION_REPEATS if order.kind == "calibration" else _INVALID_REPEATS
+        for attempt in range(1 + repeats):
             run = self._once(order)
-            if run.status != "invalid" or attempt == _INVALID_REPEATS:
+            if run.status != "invalid" or attempt == repeats or self._clock.left_s == 0:
                 break
             self._progress.note(f"run {run.run} was disturbed ({run.reason}); repeated when the machine is calm")
             self._sleep(min(wait, self._clock.left_s))
-            wait *= 2
+            wait = min(2 * wait, _LONGEST_WAIT_S)
         return run
 
     def seed(self, label: str) -> int:

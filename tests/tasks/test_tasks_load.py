@@ -34,7 +34,7 @@ def test_every_shipped_task_reads(name: str):
         ("direction =", "directoin =", "did you mean `direction`"),
         ('name = "squared_error"\n', "", "missing required field `name`"),
         ('direction = "lower"', 'direction = "down"', "direction"),
-        ("budget_s = 0.5", 'budget_s = "half"', "budget_s"),
+        ("budget_s = 1.0", 'budget_s = "one"', "budget_s"),
         ("WAVES = 1, STEP", "WAWES = 1, STEP", "did you mean `WAVES`"),
         ('dataset = "points"', 'dataset = "pionts"', "did you mean `points`"),
         ('files = ["fit.py"]', 'files = ["fitt.py"]', "fitt.py"),

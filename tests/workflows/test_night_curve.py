@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.dataset
 import pytest
+from night_help import ended_well
 
 from appliance import ledger, paths
 
@@ -39,9 +40,9 @@ def night(tmp_path_factory: pytest.TempPathFactory, measured_state: Path) -> Pat
     """A night of two minutes that finds, keeps and confirms something."""
     root = tmp_path_factory.mktemp("nights")
     environment = {**os.environ, "APPLIANCE_STATE": str(measured_state), "APPLIANCE_NIGHTS": str(root)}
-    command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.035", "--seed", "3", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.06", "--seed", "3", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=environment)
+    ended_well(done)
     answer = json.loads(done.stdout)
     assert answer["interrupted"] is False
     return Path(answer["folder"])
@@ -96,22 +97,26 @@ def test_the_result_is_bundled(night: Path, tmp_path: Path):
 
 def test_an_interrupted_night_has_its_page_and_goes_on(machine: Path, tmp_path: Path):
     log = (tmp_path / "log").open("w+")
-    command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.02", "--seed", "5"]
+    command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.06", "--seed", "5"]
     with subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ)) as running:
         until = time.monotonic() + 300
-        while time.monotonic() < until and not list(machine.glob("*/experiments/*.parquet")):
+        while time.monotonic() < until and running.poll() is None and not list(machine.glob("*/experiments/*.parquet")):
             time.sleep(0.2)
         running.send_signal(signal.SIGINT)
-        assert running.wait(60) == 130
+        code = running.wait(60)
+    log.seek(0)
+    told = log.read()
     log.close()
+    if code == 1 and "too busy to measure on" in told:
+        pytest.skip(told.strip().splitlines()[-1])
+    assert code == 130, told
     folder = next(iter(machine.iterdir()))
     assert (folder / "report.html").is_file()
     assert _left_behind(folder.name) == []
     before = ledger.read(folder)
     assert before.state.phase == "cut"
     assert before.state.confirmation is None
-    done = _appliance("overnight", "--resume", folder.name)
-    assert done.returncode == 0, done.stderr[-2000:]
+    ended_well(_appliance("overnight", "--resume", folder.name))
     after = ledger.read(folder)
     assert after.state.phase == "end"
     assert len(after.experiments) > len(before.experiments)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from night_help import ended_well
 
 from appliance import ledger
 
@@ -15,7 +16,7 @@ from appliance import ledger
 def test_a_short_real_night_measures_real_training(machine: Path):
     command = [sys.executable, "-m", "appliance", "overnight", "--hours", "0.06", "--preset", "cpu-quick", "--device", "cpu", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=dict(os.environ))
-    assert done.returncode == 0, done.stderr[-3000:]
+    ended_well(done)
     folder = Path(json.loads(done.stdout)["folder"])
     night = ledger.read(folder)
     scored = [run for run in night.runs if run.status == "ok"]

@@ -15,6 +15,8 @@ LONGEST_PROMPT_TOKENS = 22_000
 
 _CHARACTERS_PER_TOKEN = 3.5
 """Of code and figures; on the safe side for prose."""
+_SHORTEST = 0.25
+"""Of the history, where a server finds the prompt too long again and again."""
 _DIFF_LINES = 60
 _CACHE = {"type": "ephemeral", "ttl": "1h"}
 
@@ -31,6 +33,8 @@ class Conversation:
         self._before: tuple[int, int | None, int] | None = None
         """Length, incumbent and latest experiment before the last question: where an unanswered one is taken back to."""
         self._scale = 1.0
+        self._beginning = 0
+        """Tokens of the present conversation's beginning."""
         self._remarks: list[str] = []
 
     def turn(self, view: View, details: Mapping[int, str], running: Proposal | None) -> None:
@@ -42,7 +46,8 @@ class Conversation:
         before = (len(self._turns), self._incumbent, self._told)
         fresh = [e for e in view.experiments if e.experiment > self._told]
         update = None if not self._turns else self._update(view, details, fresh)
-        if update is not None and estimate_tokens(self.characters + len(update) + len(ask)) <= LONGEST_PROMPT_TOKENS * self._scale:
+        longest = max(LONGEST_PROMPT_TOKENS * self._scale, 1.5 * self._beginning)
+        if update is not None and estimate_tokens(self.characters + len(update) + len(ask)) <= longest:
             self._turns.append(("user", [update, ask] if update else [ask]))
             self._before = before
         else:
@@ -65,10 +70,11 @@ class Conversation:
         self._remarks.append(text)
 
     def shorten(self) -> bool:
-        """Begin anew with half the history; False where that was tried twice."""
+        """Begin anew with half the history; False where the shortest beginning was too long."""
+        hopeless = self._scale <= _SHORTEST and len(self._turns) == 1
+        self._scale = max(_SHORTEST, self._scale / 2)
         self.forget()
-        self._scale /= 2
-        return self._scale >= 0.25
+        return not hopeless
 
     def forget(self) -> None:
         """The next turn begins anew."""
@@ -125,6 +131,7 @@ class Conversation:
         last = "\n".join(f"### Results of #{number}\n{text}" for number, text in sorted(details.items())[-2:] if text)
         known = [prompt.belief(view), history.table(view, self._scale), prompt.asset(view)]
         self._turns = [("user", [prompt.machine(view), "\n\n".join(known), *([f"## The last results\n{last}"] if last else []), ask])]
+        self._beginning = estimate_tokens(self.characters)
 
     def _update(self, view: View, details: Mapping[int, str], fresh: Sequence[Any]) -> str | None:
         """What happened since the last turn; None where it takes a beginning to tell."""
