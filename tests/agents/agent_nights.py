@@ -41,6 +41,7 @@ class Night:
     def __post_init__(self) -> None:
         name = self.loaded.task.asset.files[0]
         self.assets = {0: {name: self.start} if self.start else self.loaded.reference(self.loaded.task.presets[self.preset_name])}
+        self.configurations = {0: tasks.read_constants(self.assets[0])}
         self.tried = {tasks.fingerprint(self.assets[0])}
         self.profile = Profile(
             device_slug="test",
@@ -68,7 +69,7 @@ class Night:
             preset=self.loaded.task.presets[self.preset_name],
             device=Device(kind="cpu", index=0, name="Test CPU", slug="test-cpu", cores=2),
             profile=self.profile,
-            program="# The task\n\nLower the loss by changing what stands in the file.",
+            program=self.loaded.program(),
             asset=asset,
             asset_sha256=f"{self.incumbent:064x}",
             constants=tasks.read_constants(asset),
@@ -79,7 +80,7 @@ class Night:
             noise_n=9,
             experiments=list(self.experiments),
             runs=list(self.runs),
-            configurations={n: tasks.read_constants(files) for n, files in self.assets.items()},
+            configurations=dict(self.configurations),
             seconds_left=self.seconds_left,
             seconds_per_run=self.seconds_per_run,
             seed=1,
@@ -95,12 +96,14 @@ class Night:
         number, parent = len(self.experiments) + 1, self.incumbent
         files = self.assets[parent]
         refusal = tasks.refuse(self.loaded.task, files, proposal.files, self.tried)
+        failed = f"{run.get('reason')}: simulated" if verdict is Verdict.FAILED else None
         reason = proposal.refused or (f"{refusal.name}: {refusal.detail}" if refusal else None)
         if reason:
             verdict, difference = Verdict.REFUSED, None
         else:
             self.tried.add(tasks.fingerprint(proposal.files))
             self.assets[number] = dict(proposal.files)
+            self.configurations[number] = tasks.read_constants(proposal.files)
         mine = [] if reason else [self._run(number, "screen", **{"score": 3.0 + (difference or 0.0), **run})]
         if verdict in (Verdict.KEPT, Verdict.KEPT_SIMPLER):
             self.incumbent = number
@@ -114,7 +117,7 @@ class Night:
             diff=tasks.unified_diff(files, proposal.files),
             asset_sha256=f"{number:064x}",
             verdict=verdict,
-            reason=reason,
+            reason=reason or failed,
             runs=[r.run for r in mine],
             difference=difference,
             interval_low=None if difference is None else difference - 0.004,

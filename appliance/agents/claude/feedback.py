@@ -22,7 +22,7 @@ def details(experiment: Experiment, runs: Sequence[Run], task: Task) -> str:
     lines = []
     scores = [r.score for r in runs if r.score is not None]
     if scores:
-        lines.append(f"scores of its {len(scores)} runs ({task.metric.name}): " + ", ".join(f"{score:.4f}" for score in scores))
+        lines.append(f"{task.metric.name} of its runs: " + ", ".join(f"{score:.4f}" for score in scores))
     if run.status != "ok":
         lines.append(f"run {run.status}: {run.reason or 'no reason known'}" + (f": {_line(run.detail)}" if run.detail else ""))
     told = [figures.observable(value, task.observables.get(name), name) for name, value in run.observables.items()]
