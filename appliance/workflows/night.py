@@ -38,8 +38,6 @@ class Search:
     corpus: Corpus
     clock: Clock
     progress: Progress
-    reserved_s: float = 0.0
-    """Kept back for the confirmation."""
 
     def calibrate(self) -> None:
         """Runs of the unchanged asset until this machine's noise is known.
@@ -215,7 +213,7 @@ class Search:
 
     def _time_for_a_run(self) -> bool:
         needed = self.belief.seconds_per_run() or self.book.plan.preset.budget_s
-        return self.clock.left_s - self.reserved_s > 1.1 * needed
+        return self.clock.left_s - self.runs.reserved_s > 1.1 * needed
 
     def _order(
         self,
@@ -261,7 +259,7 @@ class Search:
             experiments=self.book.experiments(),
             runs=self.book.runs(),
             configurations=self.assets.configurations(),
-            seconds_left=max(0.0, self.clock.left_s - self.reserved_s),
+            seconds_left=max(0.0, self.clock.left_s - self.runs.reserved_s),
             seconds_per_run=belief.seconds_per_run() or plan.preset.budget_s,
             seed=plan.seed,
             estimate=self.estimator,

@@ -175,12 +175,13 @@ def _live(search: Search, confirm: Confirm, workplace: Workplace) -> None:
     _phase(book, progress, "calibrate")
     search.calibrate()
     reserve = _reserve(book, plan, workplace)
-    search.reserved_s = reserve.seconds
+    search.runs.reserved_s = reserve.seconds
     if reserve.reason:
         progress.note(f"the winner cannot be confirmed: {reserve.reason}")
     _phase(book, progress, "search")
     search.search()
     search.agent.close()
+    search.runs.reserved_s = 0.0
     _phase(book, progress, "confirm")
     if belief.incumbent != 0 and plan.data_sha256:
         testuses.count(plan.data_sha256, plan.night_id)

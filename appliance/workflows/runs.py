@@ -66,6 +66,8 @@ class Runs:
             sleep,
         )
         self._predicted = predicted
+        self.reserved_s = 0.0
+        """Of the clock, kept back for later runs: waiting for calm must not eat it."""
         self._plan = book.plan
         self.throughput_name = throughput_of(self._plan.task)
 
@@ -79,10 +81,10 @@ class Runs:
         repeats = _CALIBRATION_REPEATS if order.kind == "calibration" else _INVALID_REPEATS
         for attempt in range(1 + repeats):
             run = self._once(order)
-            if run.status != "invalid" or attempt == repeats or self._clock.left_s == 0:
+            if run.status != "invalid" or attempt == repeats or self._clock.left_s - self.reserved_s < wait:
                 break
             self._progress.note(f"run {run.run} was disturbed ({run.reason}); repeated when the machine is calm")
-            self._sleep(min(wait, self._clock.left_s))
+            self._sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
         return run
 
