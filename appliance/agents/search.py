@@ -1,8 +1,8 @@
 """The built-in researcher: needs no key and no network, only the task's constants and its `[estimate]`.
 
 It opens with *sizing*, the step a person takes first on new hardware: for two, four, eight … times the baseline's progress in the
-budget, the largest configuration that the estimate says reaches it. The rungs of that ladder are climbed like a hill, from the middle: a
-handful of runs. What leads after that is refined by a Gaussian process over everything tried (`surface`), whose coordinates are the
+budget, the largest configuration of about the baseline's shape that the estimate says reaches it. The rungs of that ladder are climbed like
+a hill, from the middle: a handful of runs. What leads after that is refined by a Gaussian process over everything tried (`surface`), whose coordinates are the
 constants and what the estimate predicts for them. Candidates are bred from the incumbent and from what was tried; the most promising one is
 proposed. So it learns which constants matter, and adds up gains that are too small to be seen one at a time.
 """
@@ -19,7 +19,10 @@ from appliance.records import Constant, ConstantRange, Experiment, Proposal, Run
 
 _FIRST_RUNG = 3
 """Rung n reaches 2ⁿ times the baseline's progress. Others' nights on small devices ended at 13 to 60 times; few were better below 8."""
-_LAST_RUNG = 7
+_LOWEST_RUNG, _HIGHEST_RUNG = -2, 7
+_BASELINE = "0"
+_FLAT = "f"
+"""Marks the rung's largest configuration, whatever its shape: mostly the shallowest."""
 _GRID = 12
 """Values tried of each constant that is sized."""
 _NEIGHBOURS = 300
@@ -30,7 +33,7 @@ _CHILDREN = 150
 _BOLDNESS = (0.0, 0.5)
 """In turn: by how many standard deviations a candidate's expected score is taken for better than it is. Where a single gain drowns in the
 noise, trusting the surface and adding gains up pays more than looking where it knows least: on a stand-in for the CPU trainer 24.6 % after
-140 runs, with expected improvement 22.9 % (`bench/search_policies.py`)."""
+140 runs, with expected improvement 22.9 % (the policy `ours` of `bench/search_policies.py`)."""
 _MOST_POINTS = 160
 _UNTIL_SURFACE = 6
 """Scored configurations before the surface is asked; neighbours are drawn until then."""
@@ -59,7 +62,7 @@ class Search:
         if rung is not None:
             change = {name: value for name, value in self._ladder[rung].items() if value != view.constants[name]}
             if change and not view.refuse(view.edit(change)):
-                return _proposal(view, change, f"sized from the profile for {2 ** int(rung)} × the progress: ")
+                return _proposal(view, change, f"sized from the profile for {2.0 ** int(rung.removesuffix(_FLAT)):g} × the progress: ")
         rng = random.Random(f"{self._seed}/{len(view.experiments)}")
         for configuration in self._neighbours(view, ranges, scores, rng):
             change = {name: value for name, value in configuration.items() if name in ranges and value != view.constants[name]}
@@ -86,7 +89,7 @@ class Search:
         """Nothing to end."""
 
     def _next_rung(self, view: View, scores: Mapping[int, tuple[float, int]]) -> str | None:
-        """Up from the middle while it gets better, then down; None at the top of the hill."""
+        """Up from the middle while it gets better, then down; at the top of the hill the other shape; None where all that was tried."""
         assert self._ladder is not None
         sign = 1.0 if view.task.metric.direction == "lower" else -1.0
         reached = {}
@@ -95,14 +98,15 @@ class Search:
             if tried:
                 known = [sign * scores[n][0] for n in tried if n in scores]
                 reached[rung] = min(known) if known else math.inf
-        rungs = sorted(self._ladder, key=int)
-        if not reached:
-            return min(rungs, key=lambda r: abs(int(r) - _FIRST_RUNG)) if rungs else None
-        best = rungs.index(min(reached, key=reached.__getitem__))
-        for beside in (best + 1, best - 1):
-            if 0 <= beside < len(rungs) and rungs[beside] not in reached:
-                return rungs[beside]
-        return None
+        rungs = sorted((rung for rung in self._ladder if not rung.endswith(_FLAT)), key=int)
+        if not rungs:
+            return None
+        if not set(reached) - {_BASELINE}:
+            return min((rung for rung in rungs if rung != _BASELINE), key=lambda r: abs(int(r) - _FIRST_RUNG), default=None)
+        best = min(set(rungs) & set(reached), key=reached.__getitem__)
+        at = rungs.index(best)
+        wanted = [*(rungs[n] for n in (at + 1, at - 1) if 0 <= n < len(rungs)), best + _FLAT]
+        return next((rung for rung in wanted if rung in self._ladder and rung not in reached), None)
 
     def _neighbours(
         self, view: View, ranges: Mapping[str, ConstantRange], scores: Mapping[int, tuple[float, int]], rng: random.Random
@@ -186,33 +190,43 @@ def _crossed(
 
 
 def _ladder(view: View, ranges: Mapping[str, ConstantRange]) -> dict[str, dict[str, Constant]]:
-    """For each rung the largest configuration that reaches it and fits the memory; empty where the estimate cannot tell.
+    """For each rung two configurations that reach it and fit the memory: one of the baseline's shape, and the largest.
+
+    Empty where the estimate cannot tell.
 
     Only whole numbers that decide the configuration's size are moved: they are quantities, not kinds, and what a unit of progress is worth
     stays the same. Progress is the geometric mean over all observables of that role, so that more but smaller steps are no progress by
-    themselves.
+    themselves. The baseline stands on rung 0; rungs below it are larger and slower.
     """
     progress = [name for name, o in view.task.observables.items() if o.role == "progress"]
     size = next((name for name, o in view.task.observables.items() if o.role == "size"), None)
-    whole = {name: r for name, r in ranges.items() if r.size and r.type == "int" and r.low is not None and r.high is not None}
+    whole = {name: r for name, r in ranges.items() if r.size and r.type == "int" and (r.low or 0) > 0 and r.high is not None}
     if not progress or size is None or not whole:
         return {}
     singles = [{}, *({name: value} for name, r in whole.items() for value in _grid(r))]
     base, *moved = (p.get("observables", {}) for p in view.estimate([{**view.constants, **change} for change in singles]))
-    sized = {name for change, p in zip(singles[1:], moved, strict=True) for name in change if p.get(size) != base.get(size)}
+    sized = sorted({name for change, p in zip(singles[1:], moved, strict=True) for name in change if p.get(size) != base.get(size)})
     if not sized or not all(base.get(name) for name in [*progress, size]):
         return {}
     changes = [dict(zip(sized, values, strict=True)) for values in itertools.product(*(_grid(whole[name]) for name in sized))]
-    best: dict[str, tuple[float, dict[str, Constant]]] = {}
+    rungs: dict[int, list[tuple[float, float, dict[str, Constant]]]] = {}
     memory = view.profile.usable_memory_bytes or math.inf
     for change, predicted in zip(changes, view.estimate([{**view.constants, **change} for change in changes]), strict=True):
         seen = predicted.get("observables", {})
         if not all(seen.get(name) for name in [*progress, size]) or (predicted.get("memory_bytes") or 0) > memory:
             continue
         rung = math.floor(fmean(math.log2(seen[name] / base[name]) for name in progress))
-        if 1 <= rung <= _LAST_RUNG and seen[size] > best.get(str(rung), (0.0, {}))[0]:
-            best[str(rung)] = (seen[size], change)
-    return {rung: change for rung, (_, change) in sorted(best.items())}
+        shrinks = [math.log2(float(value) / float(view.constants[name])) for name, value in change.items()]
+        large = math.log2(seen[size])
+        rungs.setdefault(rung, []).append((large - (max(shrinks) - min(shrinks)), large, change))
+    ladder: dict[str, dict[str, Constant]] = {_BASELINE: {name: view.constants[name] for name in sized}}
+    for rung, found in sorted(rungs.items()):
+        if rung != 0 and _LOWEST_RUNG <= rung <= _HIGHEST_RUNG:
+            ladder[str(rung)] = max(found, key=lambda entry: entry[0])[2]
+            largest = max(found, key=lambda entry: entry[1])[2]
+            if largest != ladder[str(rung)]:
+                ladder[str(rung) + _FLAT] = largest
+    return ladder
 
 
 def _grid(r: ConstantRange) -> list[Constant]:
