@@ -2,9 +2,9 @@
 
 It opens with *sizing*, the step a person takes first on new hardware: for two, four, eight … times the baseline's progress in the
 budget, the largest configuration of about the baseline's shape that the estimate says reaches it. The rungs of that ladder are climbed like
-a hill, from the middle: a handful of runs. What leads after that is refined by a Gaussian process over everything tried (`surface`), whose coordinates are the
-constants and what the estimate predicts for them. Candidates are bred from the incumbent and from what was tried; the most promising one is
-proposed. So it learns which constants matter, and adds up gains that are too small to be seen one at a time.
+a hill, from the middle: a handful of runs. What leads after that is refined by a Gaussian process over everything tried (`surface`), whose
+coordinates are the constants and what the estimate predicts for them. Candidates are bred from the incumbent and from what was tried; the
+most promising one is proposed. So it learns which constants matter, and adds up gains that are too small to be seen one at a time.
 """
 
 import itertools
