@@ -36,6 +36,8 @@ DRAWS = 2000
 MIN_TEST_PAIRS = 4
 MIN_TRANSFER_PAIRS = 3
 _SEED = 20_07
+_SAME_TEXT = 0.1
+"""Share by which the text that two runs of one split were scored on may differ in length."""
 
 
 def estimate(
@@ -127,21 +129,21 @@ def _bootstrap(n: int, baseline: Sequence[Documents], winner: Sequence[Documents
     """Documents, and the standard error over them of the difference and of the ratio of the mean scores."""
     if len(baseline) != n or len(winner) != n:
         raise ValueError(f"documents of {len(baseline)} and {len(winner)} runs stand beside {n} pairs of scores")
-    weights = np.array([weight for _, weight in baseline[0]], dtype=np.float64)
-    sums = []
-    for run in (*baseline, *winner):
-        if [weight for _, weight in run] != [weight for _, weight in baseline[0]]:
-            raise ValueError("runs of one split were scored on different documents")
-        sums.append([value for value, _ in run])
-    documents = len(weights)
+    runs = (*baseline, *winner)
+    # All begin at the same document; where a run stops reading depends on how its artifact cuts the text: the last one may differ a little.
+    documents = min(len(run) for run in runs)
+    weights = np.array([[weight for _, weight in run[:documents]] for run in runs], dtype=np.float64)
+    totals = [sum(weight for _, weight in run) for run in runs]
+    if max(totals) > (1 + _SAME_TEXT) * min(totals):
+        raise ValueError("runs of one split were scored on different documents")
     if documents < 2:
         return documents, 0.0, 0.0
-    table = np.array(sums, dtype=np.float64)
-    columns = np.stack([table[:n].mean(axis=0), table[n:].mean(axis=0), weights])
+    sums = np.array([[value for value, _ in run[:documents]] for run in runs], dtype=np.float64)
+    columns = np.stack([sums[:n].mean(axis=0), sums[n:].mean(axis=0), weights[:n].mean(axis=0), weights[n:].mean(axis=0)])
     # Drawing D of D documents with replacement is counting each a multinomial number of times.
     rng = np.random.default_rng(_SEED)
     draws = np.stack([np.bincount(rng.integers(documents, size=documents), minlength=documents) @ columns.T for _ in range(DRAWS)])
-    scored = draws[:, 2] > 0
-    b, w = draws[scored, 0] / draws[scored, 2], draws[scored, 1] / draws[scored, 2]
+    scored = (draws[:, 2] > 0) & (draws[:, 3] > 0)
+    b, w = draws[scored, 0] / draws[scored, 2], draws[scored, 1] / draws[scored, 3]
     small = math.sqrt(documents / (documents - 1))  # a bootstrap of D draws from D shows the spread of D − 1
     return documents, small * float(np.std(w - b, ddof=1)), small * float(np.std(w / b, ddof=1)) if np.all(b != 0) else 0.0

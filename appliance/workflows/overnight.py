@@ -159,12 +159,12 @@ def work(
     failure: BaseException | None = None
     try:
         _live(search, confirm, workplace)
-    except (KeyboardInterrupt, ApplianceError) as error:  # what was measured is kept and shown; then the error is told
+    except (KeyboardInterrupt, Exception) as error:  # even of our own mistakes: what was measured is kept and shown; then it is told
         failure = error
     finally:
         agent.close()
     page = _close(search, failure)
-    if isinstance(failure, ApplianceError):
+    if isinstance(failure, Exception):
         raise failure
     return Outcome(folder=book.folder, page=page, interrupted=failure is not None, confirmation=book.state.confirmation)
 
@@ -197,9 +197,9 @@ def _close(search: Search, failure: BaseException | None) -> Path:
         progress.note(line)
     book.save_agent(agent.dump())
     winner = belief.incumbent
-    cut = isinstance(failure, KeyboardInterrupt | PrerequisiteError)  # those can be gone on with
+    ended = failure is None or (isinstance(failure, ApplianceError) and not isinstance(failure, PrerequisiteError))
     book.update_state(
-        phase="cut" if cut else "end",
+        phase="end" if ended else "cut",  # a cut night can be gone on with
         ended_at=_now(),
         ended_why="interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or "the clock was spent"),
         incumbent=winner,

@@ -96,8 +96,16 @@ def test_negative_scores_keep_the_sign_of_their_relative_difference() -> None:
     assert found.relative < 0
 
 
+def test_two_vocabularies_that_cut_the_last_window_differently_were_scored_on_the_same_text() -> None:
+    """A night of the trainer crashed here: its winner had another vocabulary, so its last document ended 40 bytes later."""
+    baseline, winner = [(700.0, 400), (900.0, 500), (1500.0, 900)], [(500.0, 400), (700.0, 500), (1240.0, 940)]
+    found = estimate("test", LOWER, [1.7, 1.72], [1.3, 1.31], [baseline, baseline], [winner, winner])
+    assert found.difference < 0
+    assert "3 documents" in found.method
+
+
 def test_runs_scored_on_different_documents_are_refused() -> None:
-    same, other = [(2.0, 10), (3.0, 20)], [(2.0, 10), (3.0, 21)]
+    same, other = [(2.0, 10), (3.0, 20)], [(2.0, 10), (3.0, 40)]
     with pytest.raises(ValueError, match="different documents"):
         estimate("test", LOWER, [1.0, 1.1], [1.0, 1.2], [same, same], [same, other])
 
