@@ -96,6 +96,7 @@ def test_the_result_is_bundled(night: Path, tmp_path: Path):
 
 
 def test_an_interrupted_night_has_its_page_and_goes_on(machine: Path, tmp_path: Path):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # started as a job in the background, we and our children would ignore it
     log = (tmp_path / "log").open("w+")
     command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.045", "--seed", "5"]
     with subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ)) as running:
