@@ -1,6 +1,7 @@
 """The image in which everything of a night runs, named by the digest of what it was built from."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -34,6 +35,7 @@ STAGE_LABEL = "overnight-appliance.stage"
 SLIM = "python:3.12-slim"
 FREE_BYTES = 5_000_000_000
 BUILD_SILENCE_S = 900
+_CHUNK = 1 << 20
 
 
 class ImageOptions(Record, frozen=True, kw_only=True):
@@ -196,7 +198,11 @@ def _obtain_base(client: Any, options: ImageOptions, progress: Callable[[str], N
             raise PrerequisiteError(f"no base image: {last}")
         repository, tag = _local_tag().split(":")
         with target.open("rb") as handle:
-            client.api.import_image_from_stream(handle, repository=repository, tag=tag, changes=["ENV LANG=C.UTF-8"])
+            chunks = iter(functools.partial(handle.read, _CHUNK), b"")  # of a file, requests would send a length beside docker-py's "chunked"
+            try:
+                client.api.import_image_from_stream(chunks, repository=repository, tag=tag, changes=["ENV LANG=C.UTF-8"])
+            except docker.errors.APIError as error:
+                raise SandboxError(f"the engine did not take the base image: {_one_line(error)}") from error
     return client.images.get(_local_tag())
 
 
