@@ -198,7 +198,8 @@ def _obtain_base(client: Any, options: ImageOptions, progress: Callable[[str], N
             raise PrerequisiteError(f"no base image: {last}")
         repository, tag = _local_tag().split(":")
         with target.open("rb") as handle:
-            chunks = iter(functools.partial(handle.read, _CHUNK), b"")  # of a file, requests would send a length beside docker-py's "chunked"
+            # A file itself would be sent with its length, beside docker-py's "chunked": the engine refuses both together.
+            chunks = iter(functools.partial(handle.read, _CHUNK), b"")
             try:
                 client.api.import_image_from_stream(chunks, repository=repository, tag=tag, changes=["ENV LANG=C.UTF-8"])
             except docker.errors.APIError as error:
