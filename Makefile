@@ -59,8 +59,9 @@ test: $(READY) lint engine  ## What protects every commit: lint, tests, a real e
 test-all: $(READY) lint engine  ## Everything this machine can run
 	$(call tests,)
 
+bench-profile: FILE = profiles  # a script called profile.py would hide the standard library's module
 $(BENCHES:%=bench-%): bench-%: $(READY)  # a table for people, then one line of JSON
-	@$(BIN)/python bench/$*.py $(ARGS)
+	@$(BIN)/python bench/$(or $(FILE),$(subst -,_,$*)).py $(ARGS)
 
 redteam: bench-redteam  ## Every hostile and every honest asset through real containers
 
