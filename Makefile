@@ -11,7 +11,7 @@ ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
-BENCHES := judge report crash profile redteam claude
+BENCHES := judge report crash profile redteam claude trainer host overhead search search-record gb10-night
 ENGINE_READY = ENGINE='$(ENGINE)' sh docker/engine.sh
 
 # What runs in the image is tested by an interpreter with the image's packages, beside ours for pytest itself.
@@ -59,7 +59,8 @@ test: $(READY) lint engine  ## What protects every commit: lint, tests, a real e
 test-all: $(READY) lint engine  ## Everything this machine can run
 	$(call tests,)
 
-bench-profile: FILE = profiles  # a script called profile.py would hide the standard library's module
+# A script called profile.py would hide the standard library's module.
+bench-profile: FILE = profiles
 $(BENCHES:%=bench-%): bench-%: $(READY)  # a table for people, then one line of JSON
 	@$(BIN)/python bench/$(or $(FILE),$(subst -,_,$*)).py $(ARGS)
 
