@@ -1,11 +1,19 @@
-"""`assets/<sha256>/`: every version ever tried, by content."""
+"""`assets/<sha256>/`: every version ever tried, by content; each file compressed on its own, so that `zcat` reads it.
 
+Nights of earlier versions hold plain files: those are read as they are.
+"""
+
+import gzip
 import hashlib
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from appliance.errors import ApplianceError, UsageError
 from appliance.ledger.disk import Disk, write_folder
+
+
+_PACKED = ".gz"
 
 
 def asset_sha256(files: Mapping[str, str]) -> str:
@@ -37,7 +45,8 @@ def store_asset(disk: Disk, folder: Path, files: Mapping[str, str]) -> str:
     if not files:
         raise UsageError("an asset needs at least one file")
     sha256 = asset_sha256(files)
-    write_folder(disk, folder / "assets" / sha256, {_safe(name): text.encode() for name, text in files.items()})
+    packed = {_safe(name) + _PACKED: gzip.compress(text.encode(), 6, mtime=0) for name, text in files.items()}
+    write_folder(disk, folder / "assets" / sha256, packed)
     return sha256
 
 
@@ -50,7 +59,17 @@ def load_asset(folder: Path, sha256: str) -> dict[str, str]:
     root = folder / "assets" / sha256
     if not root.is_dir():
         raise ApplianceError(f"asset {sha256[:12]} is not in {folder / 'assets'}")
-    files = {path.relative_to(root).as_posix(): path.read_bytes().decode() for path in sorted(root.rglob("*")) if path.is_file()}
+    try:
+        files = dict(_unpacked(root, path) for path in sorted(root.rglob("*")) if path.is_file())
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError):
+        files = {}
     if asset_sha256(files) != sha256:
         raise ApplianceError(f"asset {sha256[:12]} in {root} was changed since it was recorded: restore that folder from a copy")
     return files
+
+
+def _unpacked(root: Path, path: Path) -> tuple[str, str]:
+    name, data = path.relative_to(root).as_posix(), path.read_bytes()
+    if name.endswith(_PACKED):
+        name, data = name.removesuffix(_PACKED), gzip.decompress(data)
+    return name, data.decode()

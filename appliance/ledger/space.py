@@ -1,4 +1,4 @@
-"""What goes first when the disk is full: losing artifacts, then the oldest logs, then the reserve. Results never."""
+"""What goes first when the disk is full: the oldest logs, then all logs, then the reserve. Results never; artifacts are never kept here."""
 
 import contextlib
 import errno
@@ -79,14 +79,10 @@ class Space:
         raise AssertionError("unreachable")
 
     def _measures(self) -> list[Callable[[], None]]:
-        return [self._drop_artifacts, self._drop_old_logs, self._drop_logs, self._drop_reserve]
-
-    def _drop_artifacts(self) -> None:
-        shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
+        return [self._drop_old_logs, self._drop_logs, self._drop_reserve]
 
     def _logs(self) -> list[Path]:
-        folder = self.folder / "logs"
-        return sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
+        return sorted((self.folder / "logs").glob("run-*"))
 
     def _drop_old_logs(self) -> None:
         logs = self._logs()

@@ -75,23 +75,24 @@ def test_a_write_that_claims_more_than_it_did_is_found_by_reading_back(night, ma
     assert ledger.read(night.folder).runs == [make_run(1)]
 
 
-def test_on_a_full_disk_artifacts_go_first_then_old_logs(night, make_run):
-    (night.folder / "artifacts" / "1").mkdir(parents=True)
+def test_on_a_full_disk_the_oldest_logs_of_runs_go_first(night, make_run):
     for number in (1, 2):
         night.write_log(number, "x")
+    own = night.folder / "logs" / "overnight.log"
+    own.write_text("of the night itself")
     with_disk(night, Full(1)).record_run(make_run(1))
-    assert not (night.folder / "artifacts").exists()
-    assert ledger.read_log(night.folder, 1) == "x"
-    with_disk(night, Full(2)).record_run(make_run(2))
     assert ledger.read_log(night.folder, 1) is None
     assert ledger.read_log(night.folder, 2) == "x"
+    with_disk(night, Full(2)).record_run(make_run(2))
+    assert ledger.read_log(night.folder, 2) is None
+    assert own.exists()
     assert len(ledger.read(night.folder).runs) == 2
 
 
 def test_the_reserve_goes_last_and_comes_back(tmp_path, make_plan, make_run):
     with ledger.create(tmp_path, make_plan(), reserve_bytes=4096, heartbeat_s=0) as book:
         assert (book.folder / ".reserve").stat().st_size == 4096
-        with_disk(book, Full(4)).record_run(make_run(1))
+        with_disk(book, Full(3)).record_run(make_run(1))
         assert not (book.folder / ".reserve").exists()
         folder = book.folder
     with ledger.open(folder, reserve_bytes=4096, heartbeat_s=0):

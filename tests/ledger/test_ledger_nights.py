@@ -1,5 +1,6 @@
 """A night's folder: made whole, opened by one, found by name, read in any state."""
 
+import gzip
 import os
 import re
 import signal
@@ -289,9 +290,26 @@ def test_an_asset_is_stored_once_by_content_and_a_changed_one_is_refused(night):
     sha256 = night.store_asset(files)
     assert night.store_asset(dict(reversed(files.items()))) == sha256
     assert night.load_asset(sha256) == files
-    (night.folder / "assets" / sha256 / "train.py").write_text("A = 3\n")
-    with pytest.raises(ApplianceError, match="was changed"):
-        night.load_asset(sha256)
+    changed = night.folder / "assets" / sha256 / "train.py.gz"
+    for data in (gzip.compress(b"A = 3\n"), b"A = 1\n", changed.read_bytes()[:-5]):
+        changed.write_bytes(data)
+        with pytest.raises(ApplianceError, match="was changed"):
+            night.load_asset(sha256)
+
+
+def test_an_asset_takes_less_room_than_its_text(night):
+    sha256 = night.store_asset({"train.py": "LEARNING_RATE = 0.01\n" * 1000})
+    assert sum(path.stat().st_size for path in (night.folder / "assets" / sha256).iterdir()) < 1000
+
+
+def test_an_asset_that_an_earlier_version_kept_as_plain_files_is_read(night):
+    files = {"train.py": "A = 1\n", "lib/model.py": "B = 2\n"}
+    folder = night.folder / "assets" / ledger.asset_sha256(files)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    assert night.load_asset(night.store_asset(files)) == files
+    assert not list(folder.rglob("*.gz"))
 
 
 @pytest.mark.parametrize("name", ["../train.py", "/etc/passwd", "", "a/../../b", ".hidden"])
