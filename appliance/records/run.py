@@ -124,6 +124,10 @@ class Run(Record, frozen=True, kw_only=True):
     finish_s: NonNegative | None = None
     evaluate_s: NonNegative | None = None
     wall_s: NonNegative | None = None
+    phases: dict[str, NonNegative] = {}
+    """Where `wall_s` went, in seconds; their sum. `prepare`, `create`, `import` (and taking over the mark's files), `startup`, `mark` (its
+    checks), `budget`, `finish` (beyond the budget), `collect` (weights copied, everything inside killed and removed), `check`, `evaluate`.
+    Empty where the run is another's or older than this field."""
     observables: dict[str, float] = {}
     curve: list[tuple[float, float, float]] = []
     """(seconds, step, value), at most 200 points."""

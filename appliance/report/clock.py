@@ -34,8 +34,23 @@ class Clock:
     overlap: bool = False
 
 
+_PART_OF_PHASE = {
+    "create": "startup",
+    "import": "startup",
+    "startup": "startup",
+    "budget": "busy",
+    "finish": "finish",
+    "evaluate": "evaluate",
+}
+
+
 def run_seconds(run: Run) -> dict[str, float]:
     """The parts of one run; what no part accounts for is `other`."""
+    if run.phases:
+        sums = dict.fromkeys(("startup", "busy", "finish", "evaluate", "other"), 0.0)
+        for phase, seconds in run.phases.items():
+            sums[_PART_OF_PHASE.get(phase, "other")] += seconds
+        return sums
     parts = {
         "startup": (run.create_s or 0.0) + (run.startup_s or 0.0),
         "busy": run.budget_s or 0.0,
@@ -127,5 +142,14 @@ def _counts(facts: Facts, elapsed: float) -> str:
     room = int(elapsed // cost)
     return (
         f"{tried}. At the calibrated {numbers.duration(cost)} a run there was room for {numbers.plural(room, 'run')} back to back "
-        f"in {numbers.duration(elapsed)}."
+        f"in {numbers.duration(elapsed)}.{_phases_of_a_run(facts)}"
     )
+
+
+def _phases_of_a_run(facts: Facts) -> str:
+    """Medians over the runs that were scored once, as a sentence; "" where no run recorded them."""
+    runs = [r for r in facts.runs if r.status == "ok" and len(r.scores) == 1 and r.phases]
+    if not runs:
+        return ""
+    medians = {phase: statistics.median(r.phases.get(phase, 0.0) for r in runs) for phase in runs[0].phases}
+    return " Of a run, by phase: " + ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in medians.items()) + "."

@@ -72,7 +72,36 @@ class RunOutcome:
     finish_s: float | None = None
     evaluate_s: float | None = None
     wall_s: float | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+    """See `Run.phases`."""
     log_tail: str = ""
+
+
+class Phases:
+    """A clock with laps: every second of a run belongs to the phase that ended next."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def total_s(self) -> float:
+        """Of all phases."""
+        return sum(self.seconds.values())
+
+    def end(self, name: str) -> None:
+        """The phase `name` lasted from the end of the one before until now; another stretch of it adds up."""
+        now = time.monotonic()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
+        self._since = now
+
+    def split(self, name: str, part_s: float | None, into: str) -> None:
+        """Of phase `name`, `part_s` seconds (at most all of it) were phase `into`; nothing where either is unknown."""
+        if part_s is None or name not in self.seconds:
+            return
+        part_s = min(part_s, self.seconds[name])
+        self.seconds[name] -= part_s
+        self.seconds[into] = self.seconds.get(into, 0.0) + part_s
 
 
 class Execution(Protocol):
@@ -94,7 +123,7 @@ class SandboxExecution:
 
     def run(self, request: RunRequest) -> RunOutcome:
         """One run; see `Execution.run`."""
-        started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+        started_at, phases = datetime.now(UTC).isoformat(timespec="milliseconds"), Phases()
         with tempfile.TemporaryDirectory(prefix="appliance-run-") as name, task_view(self._loaded, self._loaded.task.train) as seen:
             work = Path(name)
             work.chmod(0o755)
@@ -104,7 +133,7 @@ class SandboxExecution:
             for file, text in request.files.items():
                 (asset / file).parent.mkdir(parents=True, exist_ok=True)
                 (asset / file).write_text(text, encoding="utf-8")
-            result, telemetry = self._train(request, seen, asset, artifact)
+            result, telemetry = self._train(request, seen, asset, artifact, phases)
             claims = _claims(artifact / "claims.json")
             observables = {**claims[0], **_measured(result, telemetry)}
             outcome = RunOutcome(
@@ -117,15 +146,16 @@ class SandboxExecution:
                 startup_s=result.startup_s,
                 budget_s=result.budget_s,
                 finish_s=result.finish_s,
-                wall_s=time.monotonic() - began,
                 log_tail=result.log_tail,
             )
             verdict = self._judge_machine_first(request, result, telemetry, observables)
             if verdict is not None:
-                return _with(outcome, status=verdict[0], reason=verdict[1], detail=verdict[2])
-            return self._evaluate_all(request, artifact, outcome, began)
+                outcome = _with(outcome, status=verdict[0], reason=verdict[1], detail=verdict[2])
+            else:
+                outcome = self._evaluate_all(request, artifact, outcome, phases)
+            return _with(outcome, wall_s=phases.total_s, phases=phases.seconds)
 
-    def _train(self, request: RunRequest, seen: Path, asset: Path, artifact: Path) -> tuple[ExecResult, Telemetry]:
+    def _train(self, request: RunRequest, seen: Path, asset: Path, artifact: Path, phases: Phases) -> tuple[ExecResult, Telemetry]:
         task = self._loaded.task
         spec = sandbox.Spec(
             command=tuple(task.train.command),
@@ -141,20 +171,32 @@ class SandboxExecution:
             profile=msgspec.json.encode(self._profile),
             labels={"night": request.night_id, "run": str(request.run)},
         )
+        phases.end("prepare")
         with self._sandbox.create(spec) as box:
+            phases.end("create")
             monitor = hardware.Monitor(self._device, box.pid)
 
             def check(folder: Path) -> tuple[Reason, str] | None:
+                phases.end("import")
                 refused = tasks.run_checks(self._loaded, "mark", folder)
                 if refused is None:
                     monitor.start()  # the engine's own work before and after the clock is no disturbance
+                phases.end("mark")
                 return refused
 
-            result = box.run(artifact, check, monitor.stop)
+            def stopped() -> None:
+                phases.end("budget")
+                monitor.stop()
+
+            result = box.run(artifact, check, stopped)
+        phases.end("collect" if result.marked else "import")
+        phases.split("import", result.startup_s, "startup")
+        phases.split("budget", max(0.0, (result.train_s or 0.0) - (result.budget_s or 0.0)), "finish")
         if result.done and result.refused is None:
             refused = tasks.run_checks(self._loaded, "end", artifact)
             if refused is not None:
                 result = msgspec.structs.replace(result, refused_reason=refused[0], refused=refused[1])
+        phases.end("check")
         return result, monitor.stop()
 
     def _judge_machine_first(
@@ -171,16 +213,15 @@ class SandboxExecution:
         cause = request.normal(telemetry, observables)
         return ("invalid", cause, ", ".join(telemetry.causes) or None) if cause is not None else None
 
-    def _evaluate_all(self, request: RunRequest, artifact: Path, outcome: RunOutcome, began: float) -> RunOutcome:
+    def _evaluate_all(self, request: RunRequest, artifact: Path, outcome: RunOutcome, phases: Phases) -> RunOutcome:
         scores: list[Score] = []
-        evaluating = time.monotonic()
         for split in request.splits:
             status, reason, detail, score = self._evaluate(request, artifact, split)
+            phases.end("evaluate")
             if score is None:
-                return _with(outcome, status=status, reason=reason, detail=detail, evaluate_s=time.monotonic() - evaluating)
+                return _with(outcome, status=status, reason=reason, detail=detail, evaluate_s=phases.seconds["evaluate"])
             scores.append(score)
-        now = time.monotonic()
-        return _with(outcome, scores=scores, evaluate_s=now - evaluating, wall_s=now - began)
+        return _with(outcome, scores=scores, evaluate_s=phases.seconds.get("evaluate"))
 
     def _evaluate(self, request: RunRequest, artifact: Path, split: str) -> tuple[str, Reason | None, str | None, Score | None]:
         task = self._loaded.task

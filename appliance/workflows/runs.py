@@ -169,6 +169,7 @@ class Runs:
             finish_s=outcome.finish_s,
             evaluate_s=outcome.evaluate_s,
             wall_s=outcome.wall_s,
+            phases=outcome.phases,
             observables=outcome.observables,
             curve=outcome.curve,
             telemetry=outcome.telemetry,
