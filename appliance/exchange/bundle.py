@@ -11,48 +11,73 @@ know that nobody replaced the whole bundle compares its own SHA-256. Opening one
 
 import hashlib
 import io
+import math
 import os
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Annotated
 
 import msgspec
 
 from appliance import __version__
 from appliance.errors import UsageError
+from appliance.exchange.whole import write_whole
 from appliance.records import FORMAT_VERSION, Confirmation, Device, Estimate, NightPlan, Preset, Record
+from appliance.records.base import Sha256
 
 MAX_FILES = 2_000
 MAX_BYTES = 32 << 20
 SUMS = "SHA256SUMS"
 FOLDERS = ("baseline", "image", "task", "winner")
 
+Word = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}$")]
+"""A name that may be shown as it is."""
+
+
+class Pair(Record, frozen=True, kw_only=True):
+    """Scores on test of baseline and winner with one seed."""
+
+    seed: int
+    baseline: float
+    winner: float
+
 
 class BundleManifest(Record, frozen=True, kw_only=True):
     """What a bundle claims."""
 
     format_version: int = FORMAT_VERSION
-    made_by: str
+    made_by: Word
     """Version of the package that wrote it."""
-    night_id: str
-    task: str
-    task_sha256: str
-    preset_name: str
+    night_id: Word
+    task: Word
+    task_sha256: Sha256
+    preset_name: Word
     preset: Preset
     device: Device
-    """What it ran on; a result is compared only within this class (`device.slug`)."""
+    """What it ran on; a result is compared only within the class of this device."""
     profile_sha256: str
     image_digest: str | None
-    data_sha256: str | None
-    transfer_sha256: str | None
+    data_sha256: Sha256 | None
+    transfer_sha256: Sha256 | None
     isolation: str
-    baseline_sha256: str
-    winner_sha256: str
-    seeds: dict[str, list[int]]
-    """Of the confirmation's runs: `baseline`, `winner`. For the record; a reproduction takes fresh ones."""
+    baseline_sha256: Sha256
+    winner_sha256: Sha256
+    pairs: list[Pair]
+    """The confirmation's: what fresh pairs are to give is computed from them. A reproduction takes other seeds."""
     expected: Estimate | None
     """Winner minus baseline on the test split, with its interval; None where the night was not confirmed."""
     confirmation: Confirmation | None
+
+    def contradiction(self) -> str | None:
+        """What the pairs and the estimate do not agree about; None where they do."""
+        if len(self.pairs) != (self.expected.pairs if self.expected else 0):
+            return "the number of pairs"
+        if self.expected is None:
+            return None
+        mean = fmean(pair.winner - pair.baseline for pair in self.pairs)
+        return None if math.isclose(mean, self.expected.difference, rel_tol=1e-9, abs_tol=1e-12) else "the difference"
 
 
 def write_bundle(
@@ -65,7 +90,7 @@ def write_bundle(
     baseline: Mapping[str, str],
     task_folder: Path,
     image_lock: Mapping[str, str],
-    seeds: Mapping[str, Sequence[int]],
+    pairs: Sequence[Pair],
 ) -> str:
     """Write a bundle, whole or not at all.
 
@@ -78,13 +103,14 @@ def write_bundle(
         baseline: File → text.
         task_folder: Taken whole, without caches.
         image_lock: File → text: what the image is rebuilt from.
-        seeds: `baseline` and `winner` → seeds of the confirmation.
+        pairs: The confirmation's on the test split, in their order.
 
     Returns:
         SHA-256 of the bundle.
 
     Raises:
-        UsageError: an imported night, or a task folder that is no small folder of plain files.
+        UsageError: an imported night, pairs that are not those of the confirmation, or a task folder that is no small folder of plain
+            files.
     """
     if plan.imported:
         raise UsageError(f"night {plan.night_id} is imported: there is nothing of it that could be run again")
@@ -104,21 +130,19 @@ def write_bundle(
         isolation=plan.isolation,
         baseline_sha256=plan.baseline_sha256,
         winner_sha256=winner_sha256,
-        seeds={name: list(values) for name, values in seeds.items()},
+        pairs=list(pairs),
         expected=next((e for e in confirmation.estimates if e.split == "test"), None) if confirmation else None,
         confirmation=confirmation,
     )
-    files = {"manifest.json": _json(manifest), "plan.json": _json(msgspec.structs.replace(plan, device=device))}
+    if wrong := manifest.contradiction():
+        raise UsageError(f"night {plan.night_id}: its runs and its confirmation disagree about {wrong}: nothing was bundled")
+    public = msgspec.structs.replace(plan, device=device, task_source=plan.task.name, agent_options={}, command=[])  # paths of this machine
+    files = {"manifest.json": _json(manifest), "plan.json": _json(public)}
     for folder, texts in (("winner", winner), ("baseline", baseline), ("image", image_lock)):
         files |= {f"{folder}/{name}": text.encode() for name, text in texts.items()}
     files |= {f"task/{name}": content for name, content in _folder(task_folder).items()}
     raw = pack(files)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as out:
-        out.write(raw)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.rename(path)
+    write_whole(path, raw)
     return hashlib.sha256(raw).hexdigest()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from appliance.errors import UsageError
 from appliance.exchange import words
+from appliance.exchange.whole import write_whole
 from appliance.records import Experiment, Night, Run, Verdict
 
 _THREE = {Verdict.KEPT: "keep", Verdict.KEPT_SIMPLER: "keep", Verdict.FAILED: "crash"}
@@ -25,14 +26,12 @@ def write(night: Night, path: Path) -> None:
     """Write `path` in the form that its ending names, whole or not at all.
 
     Raises:
-        UsageError: the ending is neither .tsv nor .csv.
+        UsageError: the ending is neither .tsv nor .csv, or the file cannot be written.
     """
     forms = {".tsv": results_tsv, ".csv": results_csv}
     if path.suffix not in forms:
         raise UsageError(f"{path.name}: a night is exported as .tsv (five columns) or .csv")
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(forms[path.suffix](night), encoding="utf-8", newline="")
-    temporary.rename(path)
+    write_whole(path, forms[path.suffix](night).encode())
 
 
 def results_tsv(night: Night) -> str:

@@ -153,8 +153,12 @@ def _agree(manifest: BundleManifest, plan: NightPlan, name: str) -> None:
         "preset": (manifest.preset, plan.preset),
         "image_digest": (manifest.image_digest, plan.image_digest),
         "data_sha256": (manifest.data_sha256, plan.data_sha256),
+        "transfer_sha256": (manifest.transfer_sha256, plan.transfer_sha256),
+        "device": (manifest.device, plan.device),
         "baseline_sha256": (manifest.baseline_sha256, plan.baseline_sha256),
     }
     for what, (claimed, planned) in pairs.items():
         if claimed != planned:
             raise UsageError(f"{name}: its manifest and its plan disagree about {what}")
+    if wrong := manifest.contradiction():
+        raise UsageError(f"{name}: its pairs and its interval disagree about {wrong}")

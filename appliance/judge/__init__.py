@@ -12,6 +12,7 @@ from appliance.judge.noise import (
     pool,
     repeats,
 )
+from appliance.judge.prediction import Prediction, gains, predict
 from appliance.judge.reserve import ConfirmationPlan, plan_confirmation
 from appliance.judge.rule import RULE, Rule
 from appliance.judge.size import simpler
@@ -26,6 +27,7 @@ __all__ = [
     "Noise",
     "Normal",
     "Part",
+    "Prediction",
     "Rule",
     "Step",
     "attribute",
@@ -36,12 +38,14 @@ __all__ = [
     "expected",
     "expected_false_keeps",
     "expected_false_keeps_if_lower",
+    "gains",
     "incumbent_estimate",
     "machine_changed",
     "next_step",
     "normal",
     "plan_confirmation",
     "pool",
+    "predict",
     "repeats",
     "shrinkage",
     "simpler",

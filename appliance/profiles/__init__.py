@@ -3,6 +3,7 @@
 from appliance.profiles.canonical import canonical_json, canonical_sha256
 from appliance.profiles.catalog import index, list_lines, match_lines, show_lines
 from appliance.profiles.files import newest_own, own_root, read_datasheet, read_measurement, store
+from appliance.profiles.match import measured_on_such
 from appliance.profiles.probed import BENCHMARK_VERSION, from_probe, public_device
 from appliance.profiles.resolve import assemble, find_datasheet, find_measurement, resolve, without_measurement
 from appliance.profiles.share import contradicts, diff, export, import_, strip, write_index
@@ -24,6 +25,7 @@ __all__ = [
     "index",
     "list_lines",
     "match_lines",
+    "measured_on_such",
     "newest_own",
     "own_root",
     "public_device",

@@ -155,6 +155,10 @@ def _check(task: Task, folder: Path, file: Path) -> None:
     def wrong(message: str) -> UsageError:
         return UsageError(f"{file}: {message}")
 
+    named = [*task.asset.files, task.asset.program, *(name for command in _commands(task).values() for name in command.files)]
+    for name in named:
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise wrong(f"{name!r} lies outside the task's folder")
     for name in [*task.asset.files, task.asset.program]:
         if not (folder / name).is_file():
             raise wrong(f"[asset] names {name!r}, which is not in {folder}")

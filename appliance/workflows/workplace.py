@@ -29,7 +29,7 @@ class Workplace:
 
 
 def make_ready(
-    *, task: str, device: str | None, preset: str | None, kind: SandboxKind, hours: float | None, progress: Progress
+    *, task: str | tasks.LoadedTask, device: str | None, preset: str | None, kind: SandboxKind, hours: float | None, progress: Progress
 ) -> Workplace:
     """Detect, build, measure, fetch and prepare; what is there already costs nothing.
 
@@ -38,7 +38,7 @@ def make_ready(
         PrerequisiteError: something is missing; the message names the mend.
         ApplianceError: a step failed.
     """
-    loaded = tasks.load(task)
+    loaded = tasks.load(task) if isinstance(task, str) else task
     progress.phase("detect")
     chosen = hardware.choose(hardware.detect(), device)
     preset_name, found = tasks.find_preset(loaded.task, chosen, preset, hours)

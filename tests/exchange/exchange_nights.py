@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from appliance import exchange
 from appliance.records import (
     Asset,
     Command,
@@ -37,6 +38,8 @@ ESTIMATE = Estimate(
     method="Welch",
     holds=True,
 )
+
+PAIRS = [exchange.Pair(seed=n, baseline=1.2, winner=1.0 + off) for n, off in enumerate((-0.01, 0.01, -0.01, 0.01))]
 
 
 def digest(text: str) -> str:

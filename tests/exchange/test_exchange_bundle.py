@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from exchange_nights import BASELINE, ESTIMATE, WINNER, digest, night, plan
+from exchange_nights import BASELINE, ESTIMATE, PAIRS, WINNER, digest, night, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,14 +28,14 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write(path: Path, task_folder: Path) -> str:
     return exchange.write_bundle(
         path,
-        plan=plan(),
+        plan=plan(task_source="/home/somebody/task", agent_options={"command": "/home/somebody/agent"}),
         confirmation=night().state.confirmation,
         winner_sha256=digest("winner"),
         winner=WINNER,
         baseline=BASELINE,
         task_folder=task_folder,
         image_lock={"requirements.txt": "numpy==2.4.6\n"},
-        seeds={"baseline": [1, 2], "winner": [3, 4]},
+        pairs=PAIRS,
     )
 
 
@@ -72,7 +72,7 @@ def test_what_went_in_comes_out(tmp_path: Path, task_folder: Path) -> None:
     assert bundle.sha256 == sha256
     assert (bundle.winner, bundle.baseline) == (WINNER, BASELINE)
     assert bundle.manifest.expected == ESTIMATE
-    assert bundle.manifest.seeds == {"baseline": [1, 2], "winner": [3, 4]}
+    assert bundle.manifest.pairs == PAIRS
     assert set(bundle.task) == {"task.toml", "checks/artifact.py"}
     exchange.write_task(bundle, tmp_path / "task")
     assert (tmp_path / "task" / "checks" / "artifact.py").read_text() == "print('ok')\n"
@@ -80,6 +80,7 @@ def test_what_went_in_comes_out(tmp_path: Path, task_folder: Path) -> None:
 
 def test_nothing_that_identifies_the_machine_is_in_it(raw: bytes) -> None:
     assert b"GPU-secret" not in raw
+    assert b"/home/somebody" not in raw
     assert exchange.read_bundle(raw, "b.tar").plan.device.processes is None
 
 
@@ -94,7 +95,7 @@ def test_an_imported_night_cannot_be_bundled(tmp_path: Path, task_folder: Path) 
             baseline=BASELINE,
             task_folder=task_folder,
             image_lock={},
-            seeds={},
+            pairs=[],
         )
 
 
@@ -184,6 +185,29 @@ def test_a_manifest_that_disagrees_with_its_plan_is_refused(raw: bytes) -> None:
     manifest = msgspec.json.decode(files["manifest.json"], type=exchange.BundleManifest)
     changed = msgspec.structs.replace(manifest, baseline_sha256=digest("other"))
     assert "disagree about baseline_sha256" in refused(pack({**files, "manifest.json": msgspec.json.encode(changed)}))
+
+
+def test_pairs_that_do_not_make_the_declared_difference_are_refused(raw: bytes, tmp_path: Path, task_folder: Path) -> None:
+    files = members(raw)
+    manifest = msgspec.json.decode(files["manifest.json"], type=exchange.BundleManifest)
+    better = [msgspec.structs.replace(pair, winner=0.5) for pair in manifest.pairs]
+    for pairs, what in ((better, "the difference"), (better[:2], "the number of pairs"), ([], "the number of pairs")):
+        changed = msgspec.structs.replace(manifest, pairs=pairs)
+        assert f"disagree about {what}" in refused(pack({**files, "manifest.json": msgspec.json.encode(changed)}))
+
+
+@pytest.mark.parametrize("name", ["a night\x1b[2J", "", "../night", "n" * 200])
+def test_a_name_that_could_write_to_a_terminal_is_refused(raw: bytes, name: str) -> None:
+    files = members(raw)
+    manifest = msgspec.json.decode(files["manifest.json"], type=exchange.BundleManifest)
+    changed = msgspec.structs.replace(manifest, night_id=name)
+    assert "is not a bundle of this version" in refused(pack({**files, "manifest.json": msgspec.json.encode(changed)}))
+
+
+def test_a_folder_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path: Path, task_folder: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        write(tmp_path / "none" / "b.tar", task_folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"[" * 5000, b'{"format_version": "x"}', b"\xff"])
