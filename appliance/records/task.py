@@ -65,6 +65,8 @@ class Command(Record, frozen=True, kw_only=True):
     limits: Limits = Limits()
     timeout_s: Positive = 600.0
     """Wall clock for commands without a mark."""
+    standby: bool = False
+    """It imports, says `ready` and waits for `control/release` before it looks at what differs from run to run: it can be started early."""
 
 
 class Check(Record, frozen=True, kw_only=True):

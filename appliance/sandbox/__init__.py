@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.records import ExecResult
-from appliance.sandbox.spec import Box, Check, Folder, Sandbox, Spec
+from appliance.sandbox.spec import Box, Check, Folder, Sandbox, Spec, Start
 
-__all__ = ["Box", "Check", "Folder", "Sandbox", "Spec", "execute", "open_sandbox"]
+__all__ = ["Box", "Check", "Folder", "Sandbox", "Spec", "Start", "execute", "open_sandbox"]
 
 
 def open_sandbox(

@@ -18,7 +18,7 @@ import msgspec
 
 from appliance.errors import SandboxError
 from appliance.records import ArtifactFile, ExecResult, Reason
-from appliance.sandbox.spec import Check, Folder, Spec
+from appliance.sandbox.spec import Check, Folder, Spec, Start
 from appliance.sandbox.sweep import CONTROL_PREFIX, MARKER, Owner, started
 from appliance.sandbox.words import Log, Word
 
@@ -56,10 +56,15 @@ class _Course(msgspec.Struct, kw_only=True):
     budget_s: float | None = None
     ended_at: float | None = None
     refused: Refused | None = None
+    silent: bool = False
+    """The log ended without a word of how the command exited."""
 
 
 class ProtocolBox(ABC):
     """A started command and the host's side of its protocol. A kind of sandbox supplies how to freeze, copy, kill and remove."""
+
+    exit_is_told: bool = False
+    """Whether nothing inside can keep the box from telling how its command exited: then silence means that it was killed from outside."""
 
     def __init__(self, spec: Spec, nonce: str, control: Path) -> None:
         self.spec = spec
@@ -69,6 +74,7 @@ class ProtocolBox(ABC):
         self.create_s = 0.0
         self._began = time.monotonic()
         self._released_at: float | None = None
+        self._told = Start()
         self._frozen = False
 
     # What a kind of sandbox supplies -----------------------------------------------------------------------------------------------
@@ -82,6 +88,11 @@ class ProtocolBox(ABC):
     @abstractmethod
     def pid(self) -> int | None:
         """Host pid of the first process inside."""
+
+    @property
+    @abstractmethod
+    def lives(self) -> bool:
+        """Whether it still runs."""
 
     @abstractmethod
     def _freeze(self) -> None: ...
@@ -103,10 +114,11 @@ class ProtocolBox(ABC):
 
     # The protocol ------------------------------------------------------------------------------------------------------------------
 
-    def release(self) -> None:
+    def release(self, start: Start | None = None) -> None:
         """Let start-up begin."""
         if self._released_at is None:
-            _write(self.control / "release", b"")
+            self._told = start or self._told
+            _write(self.control / "release", msgspec.json.encode({"seed": self._told.seed}))
             self._released_at = time.monotonic()
         self.unpause()
 
@@ -134,6 +146,8 @@ class ProtocolBox(ABC):
             course = _Course()
             self._follow(course, collect, check, stopped)
             end = self._kill()
+            if course.silent and self.exit_is_told and not end.oom_killed:
+                raise SandboxError("something outside the sandbox killed it: did the engine restart?")
             return self._result(course, end)
         finally:
             self.remove()
@@ -191,11 +205,12 @@ class ProtocolBox(ABC):
             if word.name in {"exit", "eof"}:
                 course.ended_at = word.at
                 course.exit_code = int(word.argument) if word.argument.isdigit() else None
+                course.silent = word.name == "eof"
                 return False
 
     def _granted(self, course: _Course) -> float:
         """Budget, less the start-up beyond the calibrated one and its allowance. Imports do not count: start-up begins at `ready`."""
-        calibrated, clock = self.spec.startup_calibrated_s, self.spec.clock
+        calibrated, clock = self._told.startup_calibrated_s, self.spec.clock
         if calibrated is None or clock is None:
             return self.spec.budget_s
         return self.spec.budget_s - max(0.0, self._startup(course) - calibrated - clock.startup_allowance_s)
@@ -263,7 +278,6 @@ def environment(spec: Spec, nonce: str, folder: dict[str, str], threads: int) ->
     values: dict[str, str] = {f"APPLIANCE_{name}": path for name, path in folder.items()}
     values |= {
         "APPLIANCE_NONCE": nonce,
-        "APPLIANCE_SEED": str(spec.seed),
         "APPLIANCE_BUDGET_S": repr(float(spec.budget_s)),
         "APPLIANCE_PARAMS": msgspec.json.encode(dict(spec.params)).decode(),
         "OMP_NUM_THREADS": str(threads),

@@ -94,6 +94,8 @@ class DockerSandbox:
 class DockerBox(ProtocolBox):
     """One container and its `/out`."""
 
+    exit_is_told = True  # the first process is init of its namespace: no signal from inside reaches it
+
     def __init__(self, sandbox: DockerSandbox, spec: Spec) -> None:
         began = time.monotonic()
         check_readable(spec)
@@ -134,6 +136,11 @@ class DockerBox(ProtocolBox):
         assert self._container is not None
         _engine(self._container.reload)
         return cast(dict[str, Any], self._container.attrs["State"])
+
+    @property
+    def lives(self) -> bool:
+        """Whether the container still runs."""
+        return bool(self._inspect().get("Running"))
 
     def _freeze(self) -> None:
         assert self._container is not None

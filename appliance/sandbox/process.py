@@ -152,6 +152,11 @@ class ProcessBox(ProtocolBox):
         """Pid of the keeper: everything of the run is below it."""
         return self._keeper.pid if self._keeper is not None else None
 
+    @property
+    def lives(self) -> bool:
+        """Whether the keeper still runs."""
+        return self._keeper is not None and self._keeper.poll() is None
+
     def _read(self, number: int, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError):
             while data := os.read(pipe.fileno(), 65_536):

@@ -25,7 +25,6 @@ class Spec:
     """Folder → host folder, mounted read-only. In the docker sandbox others must be able to read it."""
     device: Device
     limits: Limits = field(default_factory=Limits)
-    seed: int = 0
     budget_s: float = 0.0
     """The most that can be granted after the mark; handed in as APPLIANCE_BUDGET_S."""
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -34,8 +33,6 @@ class Spec:
     """None: a command without a mark, which ends within `timeout_s` after its release."""
     timeout_s: float = 600.0
     """Wall clock of a command without a mark."""
-    startup_calibrated_s: float | None = None
-    """Start-up of the unchanged asset on this machine; None while that is being found out: nothing is taken off the budget."""
     collect: tuple[ArtifactFile, ...] = ()
     """Files of `/out` taken over; each a plain name, each with its cap."""
     optional: frozenset[str] = frozenset({"claims.json"})
@@ -46,6 +43,16 @@ class Spec:
     """`control/profile.json`."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Marks on everything made for it, e.g. `{"night": id, "run": "17"}`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """What a box is told when its turn comes, perhaps long after it was made."""
+
+    seed: int = 0
+    """Handed in with `control/release`."""
+    startup_calibrated_s: float | None = None
+    """Start-up of the unchanged asset on this machine; None while that is being found out: nothing is taken off the budget."""
 
 
 class Box(Protocol):
@@ -59,7 +66,15 @@ class Box(Protocol):
     def pid(self) -> int | None:
         """Host pid of the first process inside, for telemetry; None where the engine does not tell."""
 
-    def release(self) -> None:
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs: a box in stand-by can have gone with the engine.
+
+        Raises:
+            SandboxError: the engine does not answer.
+        """
+
+    def release(self, start: Start | None = None) -> None:
         """Let start-up begin. `run` does it where it was not done."""
 
     def run(self, collect: Path, check: Check | None = None, stopped: Callable[[], object] = ...) -> ExecResult:

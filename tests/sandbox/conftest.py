@@ -36,7 +36,6 @@ def make_spec(place: Path) -> MakeSpec:
             "folders": {"TASK": task},
             "device": DEVICE,
             "limits": LIMITS,
-            "seed": 7,
             "budget_s": 0.3,
             "clock": Clock(startup_cap_s=10, startup_allowance_s=0.5, finish_cap_s=15),
             "collect": ARTIFACT,

@@ -12,7 +12,7 @@ from stub_task import MakeSpec
 
 from appliance.errors import SandboxError
 from appliance.records import Clock, ExecResult, Reason
-from appliance.sandbox import Sandbox, Spec, execute, failures
+from appliance.sandbox import Sandbox, Spec, Start, execute, failures
 from appliance.sandbox.keeper import descendants
 
 HONEST = """
@@ -23,8 +23,10 @@ HONEST = """
 """
 
 
-def run(sandbox: Sandbox, spec: Spec, place: Path) -> ExecResult:
-    return execute(sandbox, spec, place / "collect")
+def run(sandbox: Sandbox, spec: Spec, place: Path, start: Start | None = None) -> ExecResult:
+    with sandbox.create(spec) as box:
+        box.release(start)
+        return box.run(place / "collect")
 
 
 def named(result: ExecResult) -> Reason | None:
@@ -94,9 +96,9 @@ def test_one_that_never_stops_is_killed_at_budget_and_finish_cap(sandbox: Sandbo
 
 def test_start_up_beyond_the_calibrated_one_is_taken_off_the_budget(sandbox: Sandbox, make_spec: MakeSpec, place: Path) -> None:
     slow = 'say("ready"); wait("release"); time.sleep(1.2)' + HONEST
-    spec = make_spec("", budget_s=2.0, startup_calibrated_s=0.1, clock=Clock(startup_cap_s=10, startup_allowance_s=0.5))
+    spec = make_spec("", budget_s=2.0, clock=Clock(startup_cap_s=10, startup_allowance_s=0.5))
     (place / "task" / "run.py").write_text((place / "task" / "run.py").read_text() + slow.replace("\n    ", "\n"))
-    result = run(sandbox, spec, place)
+    result = run(sandbox, spec, place, Start(startup_calibrated_s=0.1))
     assert result.startup_s is not None
     assert result.startup_s >= 1.0
     assert result.budget_s == pytest.approx(2.0 - (result.startup_s - 0.6))
@@ -106,10 +108,9 @@ def test_a_start_up_that_eats_the_whole_budget_ends_the_run(sandbox: Sandbox, ma
     spec = make_spec(
         'say("ready"); wait("release"); time.sleep(0.5); start()',
         budget_s=0.2,
-        startup_calibrated_s=0.0,
         clock=Clock(startup_allowance_s=0.0),
     )
-    result = run(sandbox, spec, place)
+    result = run(sandbox, spec, place, Start(startup_calibrated_s=0.0))
     assert named(result) is Reason.STARTUP_TIMEOUT
     assert result.budget_s is None
 

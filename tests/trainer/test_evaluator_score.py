@@ -189,12 +189,15 @@ def test_a_sick_graph_gets_a_reason_and_no_score(how, reason, data, tmp_path):
 
 def test_the_program_reads_writes_and_speaks_as_the_protocol_says(data, tmp_path):
     evaluate(Bigram(), data, tmp_path)
-    out = tmp_path / "out"
+    out, control = tmp_path / "out", tmp_path / "control"
     out.mkdir()
+    control.mkdir()
+    (control / "release").touch()
     environment = {
         "APPLIANCE_DATA": str(data),
         "APPLIANCE_ARTIFACT": str(tmp_path),
         "APPLIANCE_OUT": str(out),
+        "APPLIANCE_CONTROL": str(control),
         "APPLIANCE_NONCE": "n0nce",
         "APPLIANCE_PARAMS": json.dumps({"evaluation_bytes": 5_000, "split": "test"}),
         "PATH": os.environ["PATH"],

@@ -53,10 +53,10 @@ def train(tmp_path, split):
         for name in ("asset", "control", "out"):
             (tmp_path / name).mkdir()
         (tmp_path / "asset" / "train.py").write_text(text)
-        (tmp_path / "control" / "release").touch()
+        (tmp_path / "control" / "release").write_text('{"seed": 7}')
         (tmp_path / "control" / "grant").write_text(json.dumps({"budget_s": budget_s}))
         places = {f"APPLIANCE_{name.upper()}": str(tmp_path / name) for name in ("asset", "control", "out")}
-        fixed = {"APPLIANCE_TASK": str(TRAINER), "APPLIANCE_DATA": str(split), "APPLIANCE_NONCE": "n1", "APPLIANCE_SEED": "7"}
+        fixed = {"APPLIANCE_TASK": str(TRAINER), "APPLIANCE_DATA": str(split), "APPLIANCE_NONCE": "n1"}
         params = {"APPLIANCE_PARAMS": json.dumps({"evaluation_batch": 2, "evaluation_sequence": 64})}
         argv = [sys.executable, "-P", str(TRAINER / "harness" / "__main__.py")]
         environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "2"}

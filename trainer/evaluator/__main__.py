@@ -1,4 +1,4 @@
-"""Score an artifact: `python -P <task>/evaluator/__main__.py`. Reads the split, then the artifact; writes score.json and says `done`.
+"""Score an artifact: `python -P <task>/evaluator/__main__.py`. Reads the split, waits for its turn, reads the artifact, writes score.json.
 
 Nothing of the asset runs here, only operations off the allowlist, in a sandbox without network. Whatever goes wrong with the artifact is a
 `valid: false` with its reason; what goes wrong with the split or with this program is an exit code.
@@ -35,6 +35,9 @@ def main() -> int:
     """Score and say `done`."""
     params = json.loads(os.environ.get("APPLIANCE_PARAMS") or "{}")
     streams = split.read(Path(os.environ["APPLIANCE_DATA"]), int(params["evaluation_bytes"]))
+    _say("ready")
+    while not (Path(os.environ["APPLIANCE_CONTROL"]) / "release").exists():  # until then there is no artifact, and the device is another's
+        time.sleep(0.005)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -55,8 +58,12 @@ def main() -> int:
     part.rename(out / "score.json")
     if not result["valid"]:
         print(result["detail"], file=sys.stderr)
-    os.write(1, f"\n::appliance {os.environ.get('APPLIANCE_NONCE', '-')} done\n".encode())
+    _say("done")
     return 0
+
+
+def _say(word: str) -> None:
+    os.write(1, f"\n::appliance {os.environ.get('APPLIANCE_NONCE', '-')} {word}\n".encode())
 
 
 def rejection(reason: str, detail: str) -> dict[str, Any]:

@@ -25,8 +25,8 @@ def folder(name: str) -> Path:
 
 
 def seed() -> int:
-    """Seed of this run; everything random derives from it."""
-    return int(os.environ.get("APPLIANCE_SEED", "0"))
+    """Seed of this run, known once the host has released it; everything random derives from it."""
+    return int(wait("release").get("seed", 0))
 
 
 def params() -> dict[str, Any]:
