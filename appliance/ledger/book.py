@@ -57,9 +57,11 @@ class Ledger:
         experiments: dict[int, Experiment],
         reconciled: Reconciled,
         heartbeat_s: float,
+        afterwards: bool = False,
     ) -> None:
         self.folder, self.plan, self.reconciled = folder, plan, reconciled
         self._journal, self._lock, self._disk, self._space = journal, lock, disk, space
+        self._afterwards = afterwards
         self._strings: dict[str, str] = {}
         self._runs: dict[int, Run] = {}
         self._runs_of: dict[int, list[int]] = {}
@@ -232,15 +234,16 @@ class Ledger:
 
     @property
     def clock_spent_s(self) -> float:
-        """Seconds of the night so far, over all its processes, those of a machine asleep included; time between processes is not."""
-        return self._clock_base + _boot_s() - self._opened
+        """Seconds of the night so far, over all its processes, those of a machine asleep included; time between and after them is not."""
+        return self._clock_base if self._afterwards else self._clock_base + _boot_s() - self._opened
 
     def heartbeat(self) -> None:
         """Keep the clock and show life; called on its own every few seconds."""
         with contextlib.suppress(Exception):  # a full disk must not end the thread: the next beat may work
-            with self._journal.transaction():
-                self._journal.put("clock_spent_s", repr(self.clock_spent_s))
-                self._journal.put("heartbeat_at", now())
+            if not self._afterwards:
+                with self._journal.transaction():
+                    self._journal.put("clock_spent_s", repr(self.clock_spent_s))
+                    self._journal.put("heartbeat_at", now())
             self._lock.heartbeat()
 
     def store_asset(self, files: Mapping[str, str]) -> str:
@@ -299,8 +302,9 @@ class Ledger:
             return
         self._closed.set()
         self.heartbeat()
-        with contextlib.suppress(Exception):
-            self._journal.put("closed", now())
+        if not self._afterwards:
+            with contextlib.suppress(Exception):
+                self._journal.put("closed", now())
         if self._state.ended_at:
             self._space.give_reserve_back()
         self._journal.close()

@@ -104,8 +104,12 @@ def read_plan(folder: Path) -> NightPlan:
         raise UsageError(f"{path}: {error}") from error
 
 
-def open_night(folder: Path, *, disk: Disk | None = None, reserve_bytes: int = RESERVE_BYTES, heartbeat_s: float = 5.0) -> Ledger:
+def open_night(
+    folder: Path, *, disk: Disk | None = None, reserve_bytes: int = RESERVE_BYTES, heartbeat_s: float = 5.0, afterwards: bool = False
+) -> Ledger:
     """Open a night for writing; journal and files are reconciled first.
+
+    afterwards: for what comes after the night or between its parts: its clock stands still, and no cut is noted.
 
     Raises:
         UsageError: no night, of a newer format, or another process holds it.
@@ -123,7 +127,8 @@ def open_night(folder: Path, *, disk: Disk | None = None, reserve_bytes: int = R
         try:
             runs = space.guard(lambda: reconcile(disk, folder, journal, rows.RUNS, report))
             experiments = space.guard(lambda: reconcile(disk, folder, journal, rows.EXPERIMENTS, report))
-            _note_cut(journal, space)
+            if not afterwards:
+                _note_cut(journal, space)
             space.keep_reserve()
             return Ledger(
                 folder=folder,
@@ -136,6 +141,7 @@ def open_night(folder: Path, *, disk: Disk | None = None, reserve_bytes: int = R
                 experiments=experiments,
                 reconciled=report,
                 heartbeat_s=heartbeat_s,
+                afterwards=afterwards,
             )
         except BaseException:
             journal.close()

@@ -1,26 +1,67 @@
-"""The end of a night: baseline and winner, interleaved, fresh seeds, on the sealed test split and on a second corpus.
+"""Baseline and winner, interleaved, fresh seeds, on the sealed test split and on a second corpus: at the end of a night, and again later.
 
 One training of the first corpus is scored on val, test and the second corpus's text (`transfer_model`: same model, other text). The same
 configuration trained on the second corpus is scored on that corpus's own test split (`transfer_configuration`). Counting from the ledger
 alone, so an interrupted confirmation goes on where it stopped.
+
+Pairs that are run later join those that are there. None is ever left out: whoever asks again until the answer pleases would else choose it.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from appliance import judge
+from appliance import judge, tasks
 from appliance.ledger import Ledger
 from appliance.records import Confirmation, Estimate, Run, Score
+from appliance.workflows import testuses
 from appliance.workflows.assets import Assets
+from appliance.workflows.belief import Belief
 from appliance.workflows.clock import Clock
 from appliance.workflows.execution import Corpus
+from appliance.workflows.opening import Aftermath, Reopened, equipped, finished, reopened
+from appliance.workflows.place import SandboxKind
 from appliance.workflows.progress import Progress
 from appliance.workflows.runs import Order, Runs
 
-_MOST_PAIRS = 64
 _OVERRUN = 1.25
 """A pair is begun when the clock still holds this share of its cost."""
+
+
+def confirm(folder: Path, pairs: int, kind: SandboxKind | None, progress: Progress) -> Aftermath:
+    """Confirm a night's winner with so many fresh pairs on each corpus, beside those that were run before.
+
+    Raises:
+        UsageError, PrerequisiteError, ApplianceError: see `reopened`; nothing was changed.
+    """
+    with reopened(folder, kind, progress) as night:
+        return again(night, pairs, progress)
+
+
+def again(night: Reopened, pairs: int, progress: Progress) -> Aftermath:
+    """`confirm`, over any execution. Ctrl-C keeps the pairs that are whole."""
+    book, place = night.book, night.workplace
+    clock = Clock(book.plan.hours * 3600)  # bounds the waiting for calm alone
+    estimator = tasks.Estimator(place.loaded, book.plan.preset, book.plan.profile)
+    runs, belief = equipped(book, night.execution, estimator, clock, progress)
+    confirmation = Confirm(book=book, runs=runs, assets=Assets(book), first=place.first, second=place.second, clock=None, progress=progress)
+
+    def work() -> None:
+        progress.phase("confirm", f"{pairs} fresh pairs on each corpus")
+        try:
+            confirmation.fresh(belief.incumbent, pairs)
+        finally:
+            book.update_state(confirmation=confirmation.conclude(belief.incumbent, claim(belief)))
+
+    return finished(book, work, progress)
+
+
+def claim(belief: Belief) -> float | None:
+    """The search's own: the winner's relative difference on val, from its fresh runs."""
+    baseline, winner = belief.mean(0), belief.mean(belief.incumbent)
+    return winner / baseline - 1 if baseline and winner is not None else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,26 +81,39 @@ class Confirm:
         """Run what is missing of the planned pairs, and say what they show."""
         if winner == 0:
             return Confirmation(status="no_winner", reason="nothing was kept: the baseline leads")
-        self._pairs(winner, self.first, plan.test_pairs, seconds_per_run)
-        if self.second is not None:
-            self._pairs(winner, self.second, plan.transfer_pairs, seconds_per_run)
+        for corpus, pairs in ((self.first, plan.test_pairs), (self.second, plan.transfer_pairs)):
+            if corpus is not None:
+                self._pairs(winner, corpus, self._own(winner, corpus, pairs), seconds_per_run)
+        return self.conclude(winner, claimed, plan.reason)
+
+    def fresh(self, winner: int, pairs: int) -> None:
+        """Run so many pairs on each corpus with seeds that no confirmation of this night had."""
+        for corpus in (self.first, self.second):
+            if corpus is not None:
+                begun = self._begun(corpus)
+                self._pairs(winner, corpus, range(begun, begun + pairs))
+
+    def conclude(self, winner: int, claimed: float | None, unfit: str | None = None) -> Confirmation:
+        """What all pairs so far show; unfit: why the plan could not hold enough of them."""
         estimates = self._estimates(winner)
         status, reason = judge.status(estimates, transfer_wanted=self.second is not None)
         tested = next((e.relative for e in estimates if e.split == "test"), None)
         return Confirmation(
             status=status,
-            reason=plan.reason if status == "not_run" and plan.reason else reason,
+            reason=unfit if status == "not_run" and unfit else reason,
             estimates=estimates,
             claimed=claimed,
             shrinkage=judge.shrinkage(claimed, tested) if tested is not None else None,
         )
 
-    def _pairs(self, winner: int, corpus: Corpus, wanted: int, seconds_per_run: float) -> None:
-        for index in range(wanted):
+    def _pairs(self, winner: int, corpus: Corpus, indices: Sequence[int], seconds_per_run: float = 0.0) -> None:
+        for nth, index in enumerate(indices, 1):
             missing = [e for e in _order(winner, index) if self._find(e, corpus, index) is None]
             if missing and self.clock is not None and self.clock.left_s < _OVERRUN * len(missing) * seconds_per_run - seconds_per_run * 0.5:
-                self.progress.note(f"no time for pair {index + 1} of {wanted} on {corpus.name}")
+                self.progress.note(f"no time for pair {nth} of {len(indices)} on {corpus.name}")
                 return
+            if missing:
+                testuses.count(corpus.sha256, self.book.plan.night_id)
             for experiment in missing:
                 self.runs.execute(
                     Order(
@@ -116,11 +170,25 @@ class Confirm:
 
     def _scored(self, winner: int, corpus: Corpus, split: str) -> list[tuple[Score, Score]]:
         pairs = []
-        for index in range(_MOST_PAIRS):
+        for index in range(self._begun(corpus)):
             halves = [self._score(self._find(experiment, corpus, index), split) for experiment in (0, winner)]
             if halves[0] is not None and halves[1] is not None:
                 pairs.append((halves[0], halves[1]))
         return pairs
+
+    def _begun(self, corpus: Corpus) -> int:
+        """The lowest index whose seed no confirmation of this night had."""
+        seeds = self._seeds(lambda run: run.dataset == corpus.name)
+        return next(index for index in itertools.count() if self.runs.seed(_label(corpus, index)) not in seeds)
+
+    def _own(self, winner: int, corpus: Corpus, pairs: int) -> list[int]:
+        """The first pairs in which no other winner ran: that one's baseline and this one's winner would be halves of different hours."""
+        others = self._seeds(lambda run: run.experiment not in (0, winner))
+        free = (index for index in itertools.count() if self.runs.seed(_label(corpus, index)) not in others)
+        return list(itertools.islice(free, pairs))
+
+    def _seeds(self, of: Callable[[Run], bool]) -> set[int | None]:
+        return {run.seed for run in self.book.runs() if run.kind == "confirm" and of(run)}
 
     def _score(self, run: Run | None, split: str) -> Score | None:
         if run is None or run.status != "ok":

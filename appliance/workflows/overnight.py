@@ -14,14 +14,13 @@ from appliance.errors import ApplianceError, PrerequisiteError, UsageError
 from appliance.records import Confirmation, NightPlan, Run
 from appliance.workflows import testuses
 from appliance.workflows.assets import Assets
-from appliance.workflows.belief import restored
 from appliance.workflows.clock import Clock
-from appliance.workflows.confirm import Confirm
-from appliance.workflows.execution import Execution, SandboxExecution
+from appliance.workflows.confirm import Confirm, claim
+from appliance.workflows.execution import Execution
 from appliance.workflows.night import Search
+from appliance.workflows.opening import equipped, ready_again, sandboxed
 from appliance.workflows.place import SandboxKind
 from appliance.workflows.progress import Progress
-from appliance.workflows.runs import Runs, throughput_of
 from appliance.workflows.workplace import Workplace, make_ready, nights_root
 
 _AGENT_FLAGS = {
@@ -87,21 +86,7 @@ def resume(folder: Path, progress: Progress) -> Outcome:
         UsageError: it has ended, another process holds it, or what it stood on has changed.
     """
     plan = ledger.read_plan(folder)
-    workplace = make_ready(
-        task=plan.task_source,
-        device=plan.device.uuid or plan.device.slug,
-        preset=plan.preset_name,
-        kind="process" if plan.isolation == "none" else "docker",
-        hours=plan.hours,
-        progress=progress,
-    )
-    for what, then, now in (
-        ("the task", plan.task_sha256, workplace.loaded.sha256),
-        ("the image", plan.image_digest, workplace.place.image_digest),
-        ("the data", plan.data_sha256, workplace.first.sha256),
-    ):
-        if then != now:
-            raise UsageError(f"{what} of night {plan.night_id} has changed since it began: start a new one with --from {plan.night_id}")
+    workplace = ready_again(plan, progress)
     with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug), ledger.open(folder) as book:
         if book.state.ended_at is not None and book.state.phase == "end":
             raise UsageError(f"night {plan.night_id} has ended: its page is {folder / 'report.html'}")
@@ -113,12 +98,7 @@ def resume(folder: Path, progress: Progress) -> Outcome:
 
 
 def _night(book: ledger.Ledger, workplace: Workplace, progress: Progress) -> Outcome:
-    plan = book.plan
-    workplace.place.sweep({"night": plan.night_id})
-    execution = SandboxExecution(
-        place=workplace.place, loaded=workplace.loaded, preset=plan.preset, device=workplace.device, profile=plan.profile
-    )
-    return work(book, workplace, execution, progress)
+    return work(book, workplace, sandboxed(book.plan, workplace), progress)
 
 
 def work(
@@ -132,15 +112,8 @@ def work(
     """The night proper, over any execution (and any agent, instead of the planned one); ends with its page, whatever ends it."""
     plan = book.plan
     clock = clock or Clock(plan.hours * 3600, book.clock_spent_s)
-    throughput = throughput_of(plan.task)
     estimator = tasks.Estimator(workplace.loaded, plan.preset, plan.profile)
-    belief = restored(book.runs(), book.experiments(), book.state.calibrations, throughput)
-
-    def predicted(files: Mapping[str, str]) -> float | None:
-        cost: float | None = estimator([tasks.read_constants(files)])[0].get("observables", {}).get(throughput)
-        return cost
-
-    runs = Runs(book=book, execution=execution, belief=belief, clock=clock, progress=progress, predicted=predicted)
+    runs, belief = equipped(book, execution, estimator, clock, progress)
     assets = Assets(book)
     agent = agent or agents.create(plan.agent, seed=plan.seed, options=plan.agent_options, state=book.load_agent())
     search = Search(
@@ -183,10 +156,7 @@ def _live(search: Search, confirm: Confirm, workplace: Workplace) -> None:
     search.agent.close()
     search.runs.reserved_s = 0.0
     _phase(book, progress, "confirm")
-    if belief.incumbent != 0 and plan.data_sha256:
-        testuses.count(plan.data_sha256, plan.night_id)
-    claimed = _claimed(belief.mean(0), belief.mean(belief.incumbent))
-    confirmation = confirm.run(belief.incumbent, reserve, claimed, belief.seconds_per_run() or plan.preset.budget_s)
+    confirmation = confirm.run(belief.incumbent, reserve, claim(belief), belief.seconds_per_run() or plan.preset.budget_s)
     book.update_state(confirmation=confirmation)
 
 
@@ -287,10 +257,6 @@ def _reserve(book: ledger.Ledger, plan: NightPlan, workplace: Workplace) -> judg
     first = training + evaluation("val") + evaluation("test") + (evaluation("transfer") if "transfer" in workplace.first.splits else 0.0)
     second = 2 * (training + evaluation("test")) if workplace.second else None
     return judge.plan_confirmation(2 * first, second, plan.hours * 3600)
-
-
-def _claimed(baseline: float | None, winner: float | None) -> float | None:
-    return winner / baseline - 1 if baseline and winner is not None else None
 
 
 def _interrupted(book: ledger.Ledger, pending: ledger.Pending) -> Run:
