@@ -23,6 +23,22 @@ nights_option = click.option(
 )
 
 
+class Hours(click.ParamType[float]):
+    """A length in hours: positive, finite, at most a fortnight."""
+
+    name = "hours"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Hours as a number."""
+        try:
+            hours = float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a number of hours, e.g. 8 or 0.3", param, ctx)
+        if not 0 < hours <= 336:
+            self.fail(f"{value} hours cannot be: give more than 0 and at most 336", param, ctx)
+        return hours
+
+
 def night_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """NIGHT: a folder, an id or the unique beginning of one; the latest without."""
     return click.argument("night", required=False)(nights_option(function))

@@ -6,11 +6,13 @@ from appliance.tasks.estimate import Estimator
 from appliance.tasks.example import write_example
 from appliance.tasks.load import LoadedTask, find_preset, load
 from appliance.tasks.proposals import Refusal, fingerprint, refuse, unified_diff
+from appliance.tasks.removal import Removal, without
 
 __all__ = [
     "Estimator",
     "LoadedTask",
     "Refusal",
+    "Removal",
     "find_preset",
     "fingerprint",
     "load",
@@ -19,5 +21,6 @@ __all__ = [
     "replace_constants",
     "run_checks",
     "unified_diff",
+    "without",
     "write_example",
 ]
