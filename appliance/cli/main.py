@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 import appliance
-from appliance.cli import aftermath, device, exchange, machine, night, pages, task
+from appliance.cli import aftermath, device, exchange, machine, night, overnight, pages, task
 from appliance.cli.signals import interruptible
 from appliance.errors import ApplianceError
 
@@ -51,6 +51,6 @@ def main() -> None:
     """  # noqa: D301 - click wants the control character
 
 
-for module in (device, machine, task, night, aftermath, pages, exchange):
+for module in (device, machine, task, overnight, night, aftermath, pages, exchange):
     for command in module.COMMANDS:
         main.add_command(command)

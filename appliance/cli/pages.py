@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from appliance.cli.options import folder_of, json_option, night_argument, nights_option
+from appliance.cli.options import LOOPBACK, PORT, folder_of, json_option, night_argument, nights_option
 
 
 @click.command()
@@ -21,8 +21,8 @@ def report(night: str | None, nights: Path | None, out: Path | None) -> None:
 
 @click.command()
 @night_argument
-@click.option("--host", default="127.0.0.1", show_default=True, help="Other than loopback needs a token, which is made and printed.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8750, show_default=True, help="0 takes any free one.")
+@click.option("--host", default=LOOPBACK, show_default=True, help="Other than loopback needs a token, which is made and printed.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes any free one.")
 @click.option("--token", help="Token that other hosts must bring; default: drawn.")
 def serve(night: str | None, nights: Path | None, host: str, port: int, token: str | None) -> None:
     """The page of a night that may still be running, updating itself; read-only. Ctrl-C ends it."""
@@ -32,12 +32,9 @@ def serve(night: str | None, nights: Path | None, host: str, port: int, token: s
     from appliance import report as pages
 
     folder = folder_of(night, nights)
-    server = pages.serve(lambda: ledger.read(folder), host=host, port=port, token=token)
-    click.echo(f"{server.url} (Ctrl-C ends it)")
-    try:
+    with pages.Server(lambda: ledger.read(folder), pages.Address(host, port, token)).start() as server:
+        click.echo(f"{server.address.url} (Ctrl-C ends it)")
         threading.Event().wait()
-    finally:
-        server.close()
 
 
 @click.command()

@@ -12,7 +12,7 @@ from appliance.ledger.assets import asset_sha256, load_asset
 from appliance.ledger.book import Ledger, Pending
 from appliance.ledger.disk import Disk
 from appliance.ledger.locks import DeviceLock, Owner, device_holder, night_holder
-from appliance.ledger.logs import read_log
+from appliance.ledger.logs import own_log_path, read_log
 from appliance.ledger.nights import compact, create, find, list_nights, new_night_id, read, read_plan
 from appliance.ledger.nights import open_night as open  # noqa: A004
 
@@ -32,6 +32,7 @@ __all__ = [
     "new_night_id",
     "night_holder",
     "open",
+    "own_log_path",
     "read",
     "read_log",
     "read_plan",

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from appliance.errors import ApplianceError, UsageError
 from appliance.ledger.disk import Disk, write_folder
 
-
 _PACKED = ".gz"
 
 

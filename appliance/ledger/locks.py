@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,8 @@ from appliance import paths
 from appliance.errors import PrerequisiteError, UsageError
 from appliance.ledger.journal import now
 from appliance.records import Record
+
+_LOOKS, _LOOK_S = 5, 0.02
 
 
 class Owner(Record, frozen=True, kw_only=True):
@@ -48,6 +51,19 @@ def _boot_id() -> str | None:
         return None
 
 
+def _take(descriptor: int) -> None:
+    """Lock it, tried for a moment: who asks `holder` holds it for an instant.
+
+    Raises:
+        BlockingIOError: another process keeps it.
+    """
+    for _ in range(_LOOKS):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_LOOK_S)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 class Lock:
     """An exclusive lock on a file, held until `release` or the end of the process."""
 
@@ -66,7 +82,7 @@ class Lock:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._descriptor)
         except BlockingIOError:
             os.close(self._descriptor)
             self._descriptor = -1

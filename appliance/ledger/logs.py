@@ -1,4 +1,7 @@
-"""`logs/run-NNNNNN.log.gz`: what runs printed; compressed, capped each and together, oldest gone first."""
+"""`logs/run-NNNNNN.log.gz`: what runs printed; compressed, capped each and together, oldest gone first.
+
+`logs/overnight.log` is the night's own, where it has no terminal: a line per run and verdict, plain, so that it can be followed.
+"""
 
 import contextlib
 import gzip
@@ -26,6 +29,11 @@ def cut(text: str, limit: int = LOG_BYTES) -> str:
 def log_path(folder: Path, run: int) -> Path:
     """File of one run's log."""
     return folder / "logs" / f"run-{run:06d}.log.gz"
+
+
+def own_log_path(folder: Path) -> Path:
+    """Where a night without a terminal writes what it would tell one."""
+    return folder / "logs" / "overnight.log"
 
 
 def write_log(disk: Disk, folder: Path, run: int, text: str) -> Path:

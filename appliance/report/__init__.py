@@ -1,13 +1,14 @@
 """Pages: the report of a night, the published site, the comparison of nights, the live page. Knows nothing of what a task measures."""
 
 from appliance.report.compare import compare, comparison
-from appliance.report.live import Server, serve
+from appliance.report.live import Address, Server
 from appliance.report.page import render, write, write_text
 from appliance.report.private import stripped
 from appliance.report.profiles import profile_index
 from appliance.report.site import Published, Source, fingerprint, publish
 
 __all__ = [
+    "Address",
     "Published",
     "Server",
     "Source",
@@ -17,7 +18,6 @@ __all__ = [
     "profile_index",
     "publish",
     "render",
-    "serve",
     "stripped",
     "write",
     "write_text",

@@ -9,6 +9,7 @@ from typing import Literal
 from appliance import hardware, paths, profiles
 from appliance.errors import ApplianceError
 from appliance.records import Record
+from appliance.workflows.awake import awake, sleep_states
 
 _FREE_BYTES = 5_000_000_000
 _MEMORY_BYTES = 3 << 30
@@ -30,7 +31,7 @@ class Finding(Record, frozen=True, kw_only=True):
 
 def examine(*, test_sandbox: bool) -> list[Finding]:
     """Look at everything; never raises for what it finds."""
-    findings = [_python(), *_devices(), *_engine(), _disk(), _memory(), _cpus()]
+    findings = [_python(), *_devices(), *_engine(), _disk(), _memory(), _cpus(), _suspend()]
     if test_sandbox:
         findings.extend(_inside())
     return findings
@@ -95,6 +96,17 @@ def _memory() -> Finding:
 
 def _cpus() -> Finding:
     return Finding(level="good", what="cpus", found=f"{len(os.sched_getaffinity(0))} usable")
+
+
+def _suspend() -> Finding:
+    states = sleep_states()
+    if not states:
+        return Finding(level="good", what="suspend", found="not possible here")
+    with awake() as held:
+        if held:
+            return Finding(level="good", what="suspend", found="possible; held off while a night runs (systemd-inhibit)")
+    found = f"possible ({', '.join(states)}), and nothing here can hold it off: a night would lose the runs it falls into"
+    return Finding(level="warning", what="suspend", found=found, mend="switch automatic suspend off on this machine, or on its host")
 
 
 def _inside() -> list[Finding]:

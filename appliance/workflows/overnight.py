@@ -1,8 +1,9 @@
 """One night from end to end: make ready, calibrate, search, confirm, report. Begun, or gone on with."""
 
+import contextlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from appliance.errors import ApplianceError, PrerequisiteError, UsageError
 from appliance.records import Confirmation, NightPlan, Run
 from appliance.workflows import testuses
 from appliance.workflows.assets import Assets
+from appliance.workflows.awake import awake
 from appliance.workflows.clock import Clock
 from appliance.workflows.confirm import Confirm, claim
 from appliance.workflows.execution import Execution
@@ -21,6 +23,7 @@ from appliance.workflows.night import Search
 from appliance.workflows.opening import equipped, ready_again, sandboxed
 from appliance.workflows.place import SandboxKind
 from appliance.workflows.progress import Progress
+from appliance.workflows.serving import page_beside
 from appliance.workflows.workplace import Workplace, make_ready, nights_root
 
 _AGENT_FLAGS = {
@@ -50,6 +53,10 @@ class Options:
     seed: int | None = None
 
 
+Serve = tuple[str, int]
+"""Host and port of the live page."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What became of it."""
@@ -60,45 +67,61 @@ class Outcome:
     confirmation: Confirmation | None
 
 
-def begin(options: Options, progress: Progress) -> Outcome:
+def begin(options: Options, progress: Progress, serve: Serve | None = None) -> Outcome:
     """A new night.
 
     Raises:
         UsageError, PrerequisiteError, ApplianceError: before anything is written, or with a night's folder that says why.
     """
     agents.check(options.agent, options.agent_options)
+    address = report.Address(*serve) if serve else None
     root = nights_root(options.nights)
     parent = ledger.find(root, options.from_night) if options.from_night else None
-    workplace = make_ready(
-        task=options.task, device=options.device, preset=options.preset, kind=options.sandbox, hours=options.hours, progress=progress
-    )
-    with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug):
-        plan, files = _plan(options, workplace, parent)
-        with ledger.create(root, plan, files) as book:
-            progress.planned(plan, str(book.folder))
-            return _night(book, workplace, progress)
+    with _undisturbed(progress):
+        workplace = make_ready(
+            task=options.task, device=options.device, preset=options.preset, kind=options.sandbox, hours=options.hours, progress=progress
+        )
+        with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug):
+            plan, files = _plan(options, workplace, parent)
+            with ledger.create(root, plan, files) as book:
+                return _night(book, workplace, progress, address)
 
 
-def resume(folder: Path, progress: Progress) -> Outcome:
+def resume(folder: Path, progress: Progress, serve: Serve | None = None) -> Outcome:
     """Go on with a night that was cut.
 
     Raises:
         UsageError: it has ended, another process holds it, or what it stood on has changed.
     """
     plan = ledger.read_plan(folder)
-    workplace = ready_again(plan, progress)
-    with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug), ledger.open(folder) as book:
-        if book.state.ended_at is not None and book.state.phase == "end":
-            raise UsageError(f"night {plan.night_id} has ended: its page is {folder / 'report.html'}")
-        for pending in book.pending_runs():
-            book.record_run(_interrupted(book, pending))
-        book.update_state(ended_at=None, ended_why=None)  # the ledger noted the cut when it was opened
-        progress.planned(plan, str(book.folder))
-        return _night(book, workplace, progress)
+    address = report.Address(*serve) if serve else None
+    with _undisturbed(progress):
+        workplace = ready_again(plan, progress)
+        with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug), ledger.open(folder) as book:
+            if book.state.ended_at is not None and book.state.phase == "end":
+                raise UsageError(f"night {plan.night_id} has ended: its page is {folder / 'report.html'}")
+            for pending in book.pending_runs():
+                book.record_run(_interrupted(book, pending))
+            book.update_state(ended_at=None, ended_why=None)  # the ledger noted the cut when it was opened
+            return _night(book, workplace, progress, address)
 
 
-def _night(book: ledger.Ledger, workplace: Workplace, progress: Progress) -> Outcome:
-    return work(book, workplace, sandboxed(book.plan, workplace), progress)
+@contextlib.contextmanager
+def _undisturbed(progress: Progress) -> Iterator[None]:
+    with awake() as held:
+        if held:
+            progress.note("this machine does not suspend itself until the night is over")
+        yield
+
+
+def _night(book: ledger.Ledger, workplace: Workplace, progress: Progress, address: report.Address | None) -> Outcome:
+    progress.planned(book.plan, str(book.folder))
+    execution = sandboxed(book.plan, workplace)
+    if address is None:
+        return work(book, workplace, execution, progress)
+    with page_beside(book.folder, address):
+        progress.note(f"its page, live: {address.url}")
+        return work(book, workplace, execution, progress)
 
 
 def work(

@@ -33,6 +33,7 @@ def status(folder: Path) -> dict[str, Any]:
         "last_verdict": f"{night.experiments[-1].experiment} {night.experiments[-1].verdict}" if night.experiments else None,
         "ended_why": night.state.ended_why,
         "folder": str(folder),
+        "log": str(log) if (log := ledger.own_log_path(folder)).exists() else None,
     }
 
 

@@ -1,5 +1,6 @@
 """The pages in a real browser: Chromium, headless, offline. Skipped where there is none."""
 
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,7 +164,7 @@ def test_hostile_text_runs_nothing(browser: Any, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_the_live_page_takes_over_what_is_new_and_keeps_what_is_open(browser: Any) -> None:
     now = [nights.with_state(nights.a_night(6), ended_at=None, phase="search", confirmation=None)]
-    with Server(lambda: now[0], every_s=0).start() as server, Opened(browser, server.url) as page:
+    with Server(lambda: now[0], every_s=0, share=math.inf).start() as server, Opened(browser, server.address.url) as page:
         page.locator("#e3 summary").click()
         page.get_by_text("live", exact=True).wait_for()
         page.wait_for_timeout(300)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import socket
 
 import pytest
@@ -9,7 +10,7 @@ import report_nights as nights
 
 from appliance.errors import ApplianceError, UsageError
 from appliance.records import Night
-from appliance.report.live import Server
+from appliance.report.live import Address, Server
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def night() -> Night:
 
 
 def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.address.port, timeout=10)
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     found = answer.status, dict(answer.getheaders()), answer.read()
@@ -28,7 +29,7 @@ def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple
 
 def test_the_page_and_its_version_are_served_on_loopback(night: Night) -> None:
     with Server(lambda: night).start() as server:
-        assert server.url == f"http://127.0.0.1:{server.port}/"
+        assert server.address.url == f"http://127.0.0.1:{server.address.port}/"
         status, headers, page = ask(server, "/")
         assert status == 200
         assert b"so far" in page
@@ -41,12 +42,25 @@ def test_the_page_and_its_version_are_served_on_loopback(night: Night) -> None:
 
 def test_the_version_changes_when_the_night_does_and_a_night_that_ended_says_so(night: Night) -> None:
     now = [night]
-    with Server(lambda: now[0], every_s=0).start() as server:
+    with Server(lambda: now[0], every_s=0, share=math.inf).start() as server:
         first = json.loads(ask(server, "/version")[2])
         now[0] = nights.a_night(7)
         second = json.loads(ask(server, "/version")[2])
     assert first["version"] != second["version"]
     assert second["running"] is False
+
+
+@pytest.mark.parametrize("rarely", [{"every_s": 3600.0}, {"every_s": 0.0, "share": 1e-9}], ids=["often enough", "dear"])
+def test_however_many_ask_the_night_is_read_rarely(night: Night, rarely: dict[str, float]) -> None:
+    reads = []
+
+    def read() -> Night:
+        reads.append(1)
+        return night
+
+    with Server(read, **rarely).start() as server:
+        pages = {ask(server, "/")[2] for _ in range(5)}
+    assert (len(reads), len(pages)) == (1, 1)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -61,19 +75,28 @@ def test_there_is_one_page_and_no_file(night: Night, path: str) -> None:
         assert ask(server, path)[0] == 404
 
 
+def test_an_address_of_six_is_served_too(night: Night) -> None:
+    with Server(lambda: night, Address("::1")).start() as server:
+        assert server.address.url == f"http://[::1]:{server.address.port}/"
+        connection = http.client.HTTPConnection("::1", server.address.port, timeout=10)
+        connection.request("GET", "/version")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
 def test_a_name_that_is_not_ours_is_turned_away(night: Night) -> None:
     with Server(lambda: night).start() as server:
         assert ask(server, "/", Host="evil.example")[0] == 421
-        assert ask(server, "/", Host=f"localhost:{server.port}")[0] == 200
+        assert ask(server, "/", Host=f"localhost:{server.address.port}")[0] == 200
 
 
 def test_other_hosts_need_the_token_once_and_then_the_cookie(night: Night) -> None:
-    with Server(lambda: night, host="0.0.0.0").start() as server:
-        assert server.token
-        assert server.token in server.url
+    with Server(lambda: night, Address("0.0.0.0")).start() as server:
+        assert server.address.token
+        assert server.address.token in server.address.url
         assert ask(server, "/")[0] == 403
         assert ask(server, "/?token=wrong")[0] == 403
-        status, headers, _ = ask(server, f"/?token={server.token}")
+        status, headers, _ = ask(server, f"/?token={server.address.token}")
         assert status == 200
         cookie = headers["Set-Cookie"]
         assert "HttpOnly" in cookie
@@ -84,12 +107,12 @@ def test_other_hosts_need_the_token_once_and_then_the_cookie(night: Night) -> No
 
 def test_a_short_token_and_a_taken_port_are_refused_with_the_mend(night: Night) -> None:
     with pytest.raises(UsageError, match="16 characters"):
-        Server(lambda: night, token="short")
+        Address(token="short")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(ApplianceError, match="--port"):
-            Server(lambda: night, port=taken.getsockname()[1])
+        with pytest.raises(ApplianceError, match="another port"):
+            Address(port=taken.getsockname()[1])
 
 
 def test_a_night_that_cannot_be_read_now_is_told_and_asked_for_again(night: Night) -> None:
