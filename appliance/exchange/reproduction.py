@@ -67,11 +67,11 @@ def junit(name: str, outcome: Answer | Literal["error"], sentence: str, wall_s: 
         outcome: The answer; `error` where there is none.
         sentence: Why.
         wall_s: What it took. Seconds.
-        started_at: ISO time.
+        started_at: ISO time, UTC; the form knows no offset.
     """
     kind = {"not reproduced": "failure", "not comparable": "skipped", "error": "error"}.get(outcome)
     counts = {"tests": "1", **{f"{what}s": str(int(kind == what)) for what in ("failure", "error")}, "skipped": str(int(kind == "skipped"))}
-    times = {"time": f"{wall_s:.3f}", **({"timestamp": started_at} if started_at else {})}
+    times = {"time": f"{wall_s:.3f}", **({"timestamp": started_at[:19]} if started_at else {})}
     suites = ElementTree.Element("testsuites")
     suite = ElementTree.SubElement(suites, "testsuite", name="appliance reproduce", **counts, **times)
     case = ElementTree.SubElement(suite, "testcase", classname="appliance.reproduce", name=_plain(name), time=times["time"])

@@ -56,6 +56,8 @@ def reproduce(options: Options, progress: Progress) -> Reproduction:
     for target in (options.junit, options.report):
         if target is not None and not target.absolute().parent.is_dir():
             raise UsageError(f"{target} cannot be written: there is no folder {target.absolute().parent}")
+        if target is not None:
+            target.unlink(missing_ok=True)  # an older answer must not be taken for this one
     name = options.file.name
     try:
         result = _reproduce(options, progress)
@@ -77,7 +79,7 @@ def _reproduce(options: Options, progress: Progress) -> Reproduction:
     opened = exchange.open_bundle(options.file)
     manifest = opened.manifest
     progress.note(f"bundle {opened.sha256[:12]} of night {manifest.night_id}: task {manifest.task}, preset {manifest.preset_name}")
-    with _task(opened, progress) as loaded:
+    with checked_task(opened, progress) as loaded:
         work = make_ready(
             task=loaded, device=options.device, preset=manifest.preset_name, kind=options.sandbox, hours=None, progress=progress
         )
@@ -93,7 +95,7 @@ def _reproduce(options: Options, progress: Progress) -> Reproduction:
 
 
 @contextlib.contextmanager
-def _task(opened: Bundle, progress: Progress) -> Iterator[tasks.LoadedTask]:
+def checked_task(opened: Bundle, progress: Progress) -> Iterator[tasks.LoadedTask]:
     """The bundle's task, checked against what the bundle says of it, fit to be run here.
 
     Raises:
