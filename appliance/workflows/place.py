@@ -17,7 +17,9 @@ def open_place(kind: SandboxKind, device: Device, progress: Progress) -> tuple[s
     """
     if kind == "process":
         progress.note("sandbox process: runs are not isolated from this machine; every record says so")
-        return sandbox.open_sandbox("process"), {}
+        from appliance.sandbox.runtime import runtime
+
+        return sandbox.open_sandbox("process", python=runtime(progress.note)), {}
     progress.phase("image")
     from appliance.sandbox.docker import DockerSandbox
     from appliance.sandbox.image import ImageOptions, build  # the engine's client is not wanted where no engine is used
