@@ -52,7 +52,8 @@ class Surrogate:
     def __init__(self, preset: str = "cpu") -> None:
         self.loaded = tasks.load("trainer")
         self.preset = self.loaded.task.presets[preset]
-        self._estimate = _load_estimate(self.loaded)
+        self.profile, self.noise_sd, self.seconds_per_run = PROFILE, NOISE_SD, 36.0
+        self._estimate = load_estimate(self.loaded)
         self._known: dict[tuple[tuple[str, Constant], ...], tuple[float, dict[str, float]]] = {}
 
     def expected(self, constants: Mapping[str, Constant]) -> tuple[float, dict[str, float]]:
@@ -92,7 +93,8 @@ def _loss(constants: Mapping[str, Any], predicted: Mapping[str, Any]) -> tuple[f
     return loss, observables
 
 
-def _load_estimate(loaded: tasks.LoadedTask) -> Callable[[dict[str, Any], dict[str, Any], float], dict[str, Any]]:
+def load_estimate(loaded: tasks.LoadedTask) -> Callable[[dict[str, Any], dict[str, Any], float], dict[str, Any]]:
+    """The trainer's `estimate(constants, profile, budget_s)`, in this process."""
     spec = importlib.util.spec_from_file_location("trainer_estimate", loaded.folder / "estimate.py")
     assert spec is not None
     assert spec.loader is not None

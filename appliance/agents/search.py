@@ -33,7 +33,7 @@ _CHILDREN = 150
 _BOLDNESS = (0.0, 0.5)
 """In turn: by how many standard deviations a candidate's expected score is taken for better than it is. Where a single gain drowns in the
 noise, trusting the surface and adding gains up pays more than looking where it knows least: on a stand-in for the CPU trainer 24.6 % after
-140 runs, with expected improvement 22.9 % (the policy `ours` of `bench/search_policies.py`)."""
+140 runs, with expected improvement 22.9 % (the policy `ours` of `bench/policies.py`)."""
 _MOST_POINTS = 160
 _UNTIL_SURFACE = 6
 """Scored configurations before the surface is asked; neighbours are drawn until then."""

@@ -1,0 +1,203 @@
+"""`make bench-search`: the built-in search beside Optuna's TPE, random and one-at-a-time hill climbing; same clock, same judge, many seeds.
+
+    python bench/search.py [--seeds 200] [--hours 1] [--methods ours,tpe,random,climb] [--table bench/data/search_runs | --stand-in]
+
+Nights are replayed on the recorded runs of `make bench-search-record` (how, says `recorded.py`; its error is printed), with the runs' own
+noise and duration; with `--stand-in` on the formula of `surrogate.py`. The score is the expected one of what the judge has confirmed so
+far. The clock is that of the search: calibration counts, the confirmation at the end does not. Hundreds of seeds take an hour or two of
+all cores.
+
+Last line: JSON with `time_ratio`: time in which the median night of ours reaches what the best other method's median reaches at the end, as
+a share of the whole time (null: never), and its 95 % bootstrap interval over seeds. Exit 1 where it is above 0.5.
+"""
+
+import argparse
+import functools
+import itertools
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import recorded
+from numpy.typing import NDArray
+from policies import POLICIES, Landscape, night
+from surrogate import Surrogate
+
+from appliance import paths, tasks
+from appliance.errors import ApplianceError, UsageError
+from appliance.report import charts
+
+Paths = NDArray[np.float64]
+"""Score after each run, a row a seed: [seeds, runs]."""
+
+MOST_TIME = 0.5
+RESAMPLES = 2000
+PICTURE = paths.share("docs") / "search.svg"
+LABELS = {"ours": "built-in search", "tpe": "Optuna TPE", "random": "random", "climb": "hill climbing"}
+LOOKS = {"ours": ("#0b6e4f", ""), "tpe": ("#b3541e", "7 4"), "random": ("#5b5b8c", "2 3"), "climb": ("#8c2f52", "9 3 2 3")}
+"""Colour, and dashes for those who do not see it."""
+
+
+@functools.cache
+def landscape(table: Path | None) -> Landscape:
+    """What stands for the machine; the formula without a table.
+
+    Raises:
+        UsageError: the table is missing, damaged or too short.
+    """
+    if table is None:
+        return Surrogate()
+    about = recorded.machine(table)
+    return recorded.Recorded(recorded.read(table, tasks.load(about.task).task.constants), about)
+
+
+def live(table: Path | None, method: str, seed: int, runs: int) -> list[float]:
+    """One night: the score after each run; the last one stands where the method had nothing left to try."""
+    path = night(landscape(table), POLICIES[method](seed), seed, runs).path[:runs]
+    return path + [path[-1]] * (runs - len(path))
+
+
+def replay(table: Path | None, methods: Sequence[str], seeds: int, runs: int, jobs: int) -> dict[str, Paths]:
+    """All nights, on all cores; the seeds are the same for every method."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of the workers: each has one core
+    wanted = list(itertools.product(methods, range(seeds)))
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        found = pool.map(live, itertools.repeat(table), *zip(*wanted, strict=True), itertools.repeat(runs))
+        rows: dict[str, list[list[float]]] = {method: [] for method in methods}
+        for (method, _), path in zip(wanted, found, strict=False):
+            rows[method].append(path)
+    return {method: np.array(paths) for method, paths in rows.items()}
+
+
+def time_ratio(ours: Paths, others: Sequence[Paths]) -> float:
+    """Share of the whole time after which the median of ours is where the best median of the others ends; inf where it never is."""
+    target = min(float(np.median(other[:, -1])) for other in others)
+    reached = np.flatnonzero(np.median(ours, axis=0) <= target)
+    return float(reached[0] + 1) / ours.shape[1] if len(reached) else math.inf
+
+
+def interval(ours: Paths, others: Sequence[Paths], resamples: int = RESAMPLES) -> tuple[float, float]:
+    """95 % percentile bootstrap of `time_ratio` over the seeds, each method's nights resampled on their own."""
+    rng = np.random.default_rng(0)
+
+    def again(paths: Paths) -> Paths:
+        return paths[rng.integers(len(paths), size=len(paths))]
+
+    ratios = sorted(time_ratio(again(ours), [again(other) for other in others]) for _ in range(resamples))
+    return ratios[int(0.025 * resamples)], ratios[math.ceil(0.975 * resamples) - 1]
+
+
+def table(paths: Mapping[str, Paths], base: float, seconds_per_run: float) -> str:
+    """Reduction of the score, median and quartiles over seeds, at quarters of the time."""
+    runs = next(iter(paths.values())).shape[1]
+    at = [math.ceil(runs * share) for share in (0.125, 0.25, 0.5, 0.75, 1.0)]
+    lines = [" " * 16 + "".join(f"{f'{n * seconds_per_run / 60:.0f} min':>22}" for n in at)]
+    for method, found in paths.items():
+        low, middle, high = np.percentile(100 * (found[:, [n - 1 for n in at]] / base - 1), (25, 50, 75), axis=0)
+        cells = (f"{m:.1f} % [{a:.1f}, {b:.1f}]" for a, m, b in zip(low, middle, high, strict=True))
+        lines.append(f"{LABELS[method]:<16}" + "".join(f"{cell:>22}" for cell in cells))
+    return "\n".join(lines)
+
+
+def picture(paths: Mapping[str, Paths], seconds_per_run: float, said: str) -> str:
+    """Median and quartiles over the seeds against minutes, as SVG."""
+    bands = {method: np.percentile(found, (25, 50, 75), axis=0) for method, found in paths.items()}
+    runs = next(iter(paths.values())).shape[1]
+    minutes = np.arange(1, runs + 1) * seconds_per_run / 60
+    across = charts.Scale(0.0, float(minutes[-1]), 60, 560)
+    down = charts.Scale(min(float(b.min()) for b in bands.values()), max(float(b.max()) for b in bands.values()), 330, 30)
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 390" role="img" font-family="sans-serif" font-size="12">',
+        f"<title>{said}</title>",
+        '<rect width="720" height="390" fill="#fff"/>',
+    ]
+    parts += [
+        f'<path d="M60,{tick.at} H560" stroke="#ddd"/><text x="54" y="{tick.at}" dy="4" text-anchor="end">{tick.label}</text>'
+        for tick in charts.ticks(down)
+    ]
+    parts += [
+        f'<path d="M{tick.at},330 v5" stroke="#888"/><text x="{tick.at}" y="349" text-anchor="middle">{tick.label}</text>'
+        for tick in charts.ticks(across)
+    ]
+    parts.append('<text x="310" y="374" text-anchor="middle">minutes of search</text>')
+    parts.append('<text x="60" y="18">confirmed score, bits per byte: median and quartiles over the seeds</text>')
+    ends = sorted(bands, key=lambda method: bands[method][1, -1])
+    below = 0.0
+    for method in ends:
+        colour, dashes = LOOKS[method]
+        low, middle, high = ([(across.at(x), down.at(y)) for x, y in zip(minutes, curve, strict=True)] for curve in bands[method])
+        below = max(below + 16, middle[-1][1]) if below else middle[-1][1]
+        parts.append(f'<path d="{charts.path(low + high[::-1])}Z" fill="{colour}" opacity="0.13"/>')
+        parts.append(f'<path d="{charts.path(middle)}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>')
+        parts.append(f'<text x="568" y="{charts.px(below)}" dy="4" fill="{colour}">{LABELS[method]}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _rounded(share: float) -> float | None:
+    return round(share, 3) if math.isfinite(share) else None
+
+
+def _methods(text: str) -> list[str]:
+    methods = text.split(",")
+    unknown = [method for method in methods if method not in POLICIES]
+    if unknown or "ours" not in methods or len(methods) < 2:
+        raise UsageError(f"--methods {text}: name ours and at least one other of {', '.join(POLICIES)}")
+    return methods
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=200, help="of each method")
+    parser.add_argument("--hours", type=float, default=1.0, help="of search")
+    parser.add_argument("--methods", default=",".join(POLICIES))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--table", type=Path, default=recorded.TABLE, help="without suffix")
+    parser.add_argument("--stand-in", action="store_true", help="on a formula, not on recorded runs")
+    parser.add_argument("--picture", type=Path, default=PICTURE)
+    chosen = parser.parse_args()
+    source = None if chosen.stand_in else chosen.table
+    try:
+        methods, ground = _methods(chosen.methods), landscape(source)
+    except ApplianceError as error:
+        print(f"bench-search: {error}", file=sys.stderr)
+        return error.exit_code
+    runs = round(3600 * chosen.hours / ground.seconds_per_run)
+    print(f"{runs} runs of {ground.seconds_per_run:.1f} s a night, noise {ground.noise_sd:.4f}; {_told(ground)}", flush=True)
+    base, _ = ground.expected(tasks.read_constants(ground.loaded.reference(ground.preset)))
+    if base is None:
+        print("bench-search: the reference fails in this table: record more", file=sys.stderr)
+        return 1
+    found = replay(source, methods, chosen.seeds, runs, chosen.jobs)
+    ours, others = found["ours"], [paths for method, paths in found.items() if method != "ours"]
+    ratio, (low, high) = time_ratio(ours, others), interval(ours, others)
+    print(table(found, base, ground.seconds_per_run))
+    if source is not None:  # a picture of a formula would be taken for a result
+        said = f"Best confirmed score over time, {chosen.seeds} nights per method"
+        chosen.picture.write_text(picture(found, ground.seconds_per_run, said), encoding="utf-8")
+    summary = {
+        "time_ratio": _rounded(ratio),
+        "time_ratio_low": _rounded(low),
+        "time_ratio_high": _rounded(high),
+        "seeds": chosen.seeds,
+        "runs": runs,
+        "end": {method: round(float(np.median(paths[:, -1])), 4) for method, paths in found.items()},
+        "recorded": source is not None,
+    }
+    print(json.dumps(summary))
+    return int(not ratio <= MOST_TIME)
+
+
+def _told(ground: Landscape) -> str:
+    if not isinstance(ground, recorded.Recorded):
+        return "on a formula, not on recorded runs"
+    return f"Gaussian process through {ground.scored} recorded runs, leave-one-out error {ground.error:.4f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
