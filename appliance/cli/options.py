@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+LOOPBACK, PORT = "127.0.0.1", 8750
+"""Where live pages are, unless another place is asked for."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 device_option = click.option(
     "--device", metavar="WHICH", help="Index, name, UUID or `cpu`; default: the idle GPU with most memory, else the CPU."
