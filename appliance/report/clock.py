@@ -77,6 +77,10 @@ def build(facts: Facts) -> Clock:
     elapsed = facts.elapsed_s or 0.0
     waiting = max(0.0, elapsed - inside)
     total = max(elapsed, inside)
+    if facts.plan.imported and facts.runs:
+        return Clock(
+            counts=_tried(facts) + (f", {numbers.duration(inside)} in all" if inside else "") + "; what their time went into is not told."
+        )
     if total <= 0:
         return Clock(phases=_phases(facts))
     activity = _bar(
@@ -135,7 +139,7 @@ def _phases(facts: Facts) -> list[tuple[str, str]]:
 def _counts(facts: Facts, elapsed: float) -> str:
     costs = [sum(run_seconds(r).values()) for r in facts.runs if r.kind == "calibration" and r.status == "ok"]
     costs = costs or [sum(run_seconds(r).values()) for r in facts.runs if r.status == "ok"]
-    tried = f"{numbers.plural(len(facts.experiments), 'experiment')} from {numbers.plural(len(facts.runs), 'run')}"
+    tried = _tried(facts)
     if not costs or not elapsed or statistics.median(costs) <= 0:
         return tried + "."
     cost = statistics.median(costs)
@@ -153,3 +157,7 @@ def _phases_of_a_run(facts: Facts) -> str:
         return ""
     medians = {phase: statistics.median(r.phases.get(phase, 0.0) for r in runs) for phase in runs[0].phases}
     return " Of a run, by phase: " + ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in medians.items()) + "."
+
+
+def _tried(facts: Facts) -> str:
+    return f"{numbers.plural(len(facts.experiments), 'experiment')} from {numbers.plural(len(facts.runs), 'run')}"

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from appliance.records import Night
-from appliance.report import clock, configuration, diffs, numbers, observed, roofline, rows, sections, staircase, templates, verdict
+from appliance.report import clock, configuration, cost, diffs, numbers, observed, roofline, rows, sections, staircase, templates, verdict
 from appliance.report.facts import Facts
 
 
@@ -53,7 +53,7 @@ def render(night: Night, *, live: bool = False, home: str | None = None, left_ou
         integrity=pairs,
         concerns=concerns,
         environment=sections.environment(facts),
-        cost=sections.cost(facts),
+        cost=cost.build(facts),
     )
 
 

@@ -112,6 +112,7 @@ def _state(state: NightState, scrub: _Scrub) -> NightState:
         calibrations=scrub.any(state.calibrations),
         attribution=scrub.any(state.attribution),
         cuts=scrub.any(state.cuts),
+        agent=scrub.any(state.agent),
     )
 
 

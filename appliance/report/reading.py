@@ -54,7 +54,7 @@ def _progress(facts: Facts) -> tuple[str, str]:
     before, after = numbers.quantity(progress[2], ""), numbers.quantity(progress[3], "")
     times = progress[3] / progress[2]
     if times >= 1.5:
-        budget = numbers.duration(facts.plan.preset.budget_s)
+        budget = "the same time" if "preset.budget_s" in facts.plan.unknown else numbers.duration(facts.plan.preset.budget_s)
         pays = ""
         if size and size[2] and size[3] and size[3] < 0.8 * size[2]:
             pays = f" It pays for them in size ({size[0].lower()}: {numbers.ratio(size[3], size[2])} of the reference)."

@@ -1,7 +1,6 @@
-"""The quieter sections: how to use it, attribution, integrity, environment, cost and energy. Lists of (label, text) for the templates."""
+"""The quieter sections: how to use it, attribution, integrity, environment. Lists of (label, text) for the templates."""
 
 import shlex
-import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +95,9 @@ def _removed(facts: Facts, row: dict[str, Any]) -> Part:
     )
 
 
+_ISOLATION = {"docker": "every run in a disposable container without network", "none": "none: runs were plain processes on the host"}
+
+
 @dataclass(frozen=True, slots=True)
 class Concern:
     """One line of integrity that a reader should see."""
@@ -113,7 +115,6 @@ def integrity(facts: Facts) -> tuple[Pairs, list[Concern]]:
     failed = Counter(str(r.reason or "no reason given").replace("_", " ") for r in facts.runs if r.status == "failed")
     false = facts.state.expected_false_keeps
     kept = facts.verdicts["kept"] + facts.verdicts["kept_simpler"]
-    isolation = {"docker": "every run in a disposable container without network", "none": "none: runs were plain processes on the host"}
     pairs = [
         (
             "Expected false keeps",
@@ -125,40 +126,37 @@ def integrity(facts: Facts) -> tuple[Pairs, list[Concern]]:
             if facts.noise
             else "unknown",
         ),
-        ("Rejected", numbers.plural(facts.statuses["rejected"], "run")),
-        ("Suspicious", numbers.plural(sum(bool(r.suspicious) for r in facts.runs), "run")),
-        ("Invalid: the machine was disturbed", _counted(facts.statuses["invalid"], invalid)),
         ("Failed", _counted(facts.statuses["failed"], failed)),
-        ("Interrupted", numbers.plural(facts.statuses["interrupted"], "run")),
-        ("Isolation", isolation[facts.plan.isolation] if not facts.plan.imported else "unknown: imported"),
-        (
-            "Test split used before",
-            numbers.plural(facts.plan.test_split_uses, "night") + (" on this machine" if facts.plan.test_split_uses else ""),
-        ),
     ]
+    uses = facts.plan.test_split_uses
+    if facts.plan.imported:
+        pairs.append(("Rejected, suspicious, invalid, interrupted", "unknown: imported"))
+        pairs.append(("Isolation, earlier uses of the test split", "unknown: imported"))
+    else:
+        pairs += [
+            ("Rejected", numbers.plural(facts.statuses["rejected"], "run")),
+            ("Suspicious", numbers.plural(sum(bool(r.suspicious) for r in facts.runs), "run")),
+            ("Invalid, and repeated", _counted(facts.statuses["invalid"], invalid)),
+            ("Interrupted", numbers.plural(facts.statuses["interrupted"], "run")),
+            ("Isolation", _ISOLATION[facts.plan.isolation]),
+            ("Test split used before", numbers.plural(uses, "night") + (" on this machine" if uses else "")),
+        ]
     if facts.state.cuts:
         pairs.append(("Interrupted and resumed", numbers.plural(len(facts.state.cuts), "time")))
     if facts.plan.parent_night:
         pairs.append(("Continues", facts.plan.parent_night))
-    concerns = [
-        Concern(
-            r.experiment,
-            r.run,
-            "; ".join(
-                [
-                    *(
-                        [f"rejected: {str(r.reason).replace('_', ' ')}" + (f", {r.detail[:200]}" if r.detail else "")]
-                        if r.status == "rejected"
-                        else []
-                    ),
-                    *(f"suspicious: {s}" for s in r.suspicious),
-                ]
-            ),
-        )
-        for r in facts.runs
-        if r.status == "rejected" or r.suspicious
-    ]
-    return pairs, concerns[:60]
+    return pairs, _concerns(facts)[:60]
+
+
+def _concerns(facts: Facts) -> list[Concern]:
+    found = []
+    for r in facts.runs:
+        said = [f"suspicious: {s}" for s in r.suspicious]
+        if r.status == "rejected":
+            said.insert(0, f"rejected: {str(r.reason).replace('_', ' ')}" + (f", {r.detail[:200]}" if r.detail else ""))
+        if said:
+            found.append(Concern(r.experiment, r.run, "; ".join(said)))
+    return found
 
 
 def _counted(total: int, causes: Counter[str]) -> str:
@@ -203,43 +201,6 @@ def environment(facts: Facts) -> Pairs:
         ("Ended because", facts.state.ended_why or ""),
     ]
     return [(label, text) for label, text in pairs if text]
-
-
-def cost(facts: Facts) -> Pairs:
-    """Energy and money; what nobody measured is unknown, and a sum over a part says over which."""
-    joules = [r.telemetry.energy_j for r in facts.runs if r.telemetry.energy_j is not None]
-    watts = [r.telemetry.power_w_mean for r in facts.runs if r.telemetry.power_w_mean is not None]
-    dollars = [e.cost_usd for e in facts.experiments if e.cost_usd is not None]
-    tokens_in = [e.tokens_in for e in facts.experiments if e.tokens_in is not None]
-    tokens_out = [e.tokens_out for e in facts.experiments if e.tokens_out is not None]
-    cached = [e.tokens_cached for e in facts.experiments if e.tokens_cached is not None]
-    pairs = [
-        (
-            "Energy of the device",
-            _over(f"{numbers.significant(sum(joules) / 3.6e6)} kWh", len(joules), len(facts.runs), "run") if joules else "unknown",
-        )
-    ]
-    if watts:
-        pairs.append(("Mean power while running", f"{statistics.fmean(watts):.0f} W"))
-    if tokens_in or tokens_out:
-        said = f"{numbers.fixed(sum(tokens_in), 0)} in, {numbers.fixed(sum(tokens_out), 0)} out"
-        pairs.append(("Tokens of the agent", said + (f", {numbers.fixed(sum(cached), 0)} from its cache" if cached else "")))
-    free = facts.plan.agent in {"search", "replay"} and not dollars
-    pairs.append(
-        (
-            "Cost of the agent",
-            _over(f"US$ {sum(dollars):.2f}", len(dollars), len(facts.experiments), "experiment")
-            if dollars
-            else "none: this agent calls no model"
-            if free
-            else "unknown",
-        )
-    )
-    return pairs
-
-
-def _over(text: str, known: int, all_of: int, what: str) -> str:
-    return text if known == all_of else f"{text}, known for {known} of {numbers.plural(all_of, what)}"
 
 
 def profile(facts: Facts) -> tuple[Pairs, list[dict[str, str]]]:

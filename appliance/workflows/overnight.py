@@ -116,12 +116,11 @@ def _undisturbed(progress: Progress) -> Iterator[None]:
 
 def _night(book: ledger.Ledger, workplace: Workplace, progress: Progress, address: report.Address | None) -> Outcome:
     progress.planned(book.plan, str(book.folder))
-    execution = sandboxed(book.plan, workplace)
-    if address is None:
-        return work(book, workplace, execution, progress)
-    with page_beside(book.folder, address):
-        progress.note(f"its page, live: {address.url}")
-        return work(book, workplace, execution, progress)
+    with contextlib.ExitStack() as beside:
+        if address is not None:
+            beside.enter_context(page_beside(book.folder, address))
+            progress.note(f"its page, live: {address.url}")
+        return work(book, workplace, sandboxed(book.plan, workplace), progress)
 
 
 def work(

@@ -10,7 +10,7 @@ import pytest
 import report_nights as nights
 
 from appliance import report
-from appliance.records import Confirmation, Estimate, Night, NightState
+from appliance.records import Confirmation, Estimate, Night, NightState, Telemetry
 from appliance.report import templates
 
 VOID = {"meta", "input", "br", "link"}
@@ -156,6 +156,73 @@ def test_an_imported_night_is_unverified_before_any_number(night: Night) -> None
     page = report.render(nights.with_plan(night, imported=True, started_at="", unknown=["hours", "seed", "started_at", "preset.budget_s"]))
     assert " ".join(outline(page).text["h1"].split()).startswith("Imported, unverified")
     assert "held with fresh seeds" not in outline(page).text["main"].split("How to read")[0]
+
+
+def section(page: str, name: str) -> str:
+    """The text of one section, in one line."""
+    text = re.search(rf'aria-labelledby="{name}".*?</section>', page, re.DOTALL)
+    assert text is not None
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text[0].split(">", 1)[1])).split())
+
+
+def test_what_an_imported_file_does_not_tell_is_unknown_and_never_nothing(night: Night) -> None:
+    bare = ("budget_s", "wall_s", "startup_s", "create_s", "finish_s", "evaluate_s")
+    runs = [msgspec.structs.replace(r, started_at="", telemetry=Telemetry(), **dict.fromkeys(bare)) for r in night.runs]
+    plan = msgspec.structs.replace(
+        night.plan, imported=True, started_at="", agent="not told", unknown=["hours", "preset.budget_s", "device"]
+    )
+    page = report.render(msgspec.structs.replace(night, plan=plan, runs=runs))
+    assert "Rejected, suspicious, invalid, interrupted unknown" in section(page, "integrity")
+    assert re.findall(r"\w+ 0 (?:runs|nights)", section(page, "integrity")) == ["Failed 0 runs"]  # that a file does tell
+    assert section(page, "clock").endswith(f"40 experiments from {len(runs)} runs; what their time went into is not told.")
+    assert section(page, "cost") == "Cost and energy Energy of the device unknown Cost of the agent unknown"
+    assert "In the same time the reference" in section(page, "wants")
+
+
+ACCOUNT = {
+    "model": "some-model",
+    "rate": {"model": "some-model", "price": {"input": 3.0}, "date": "2026-03-01", "source": "the shipped table"},
+    "max_cost_usd": 5.0,
+    "calls": 31,
+    "tokens_in": 412_000,
+    "tokens_cached": 380_000,
+    "tokens_out": 51_000,
+    "cost_usd": 2.4,
+    "cost_unsure_usd": 0.2,
+    "answers": {"good": 28, "no_match": 3},
+    "given_up": None,
+    "proposals": {"own": 30, "filled": 2, "rebased": 4},
+}
+
+
+def test_what_the_agent_cost_stands_beside_what_came_of_it(night: Night) -> None:
+    experiments = [msgspec.structs.replace(e, agent="claude", cost_usd=0.05 if e.experiment <= 30 else None) for e in night.experiments]
+    kept = sum(e.verdict.startswith("kept") for e in experiments[:30])
+    paid = nights.with_plan(nights.with_state(msgspec.structs.replace(night, experiments=experiments), agent=ACCOUNT), agent="claude")
+    said = section(report.render(paid), "cost").replace("\u202f", " ")
+    assert "Proposals 30 by the model, 2 by the search while the model was silent, 4 of the model's moved to a new incumbent" in said
+    assert "Calls of the model 31; answers: good 28, no match 3" in said
+    assert "Tokens of the agent 412 000 in, 51 000 out, 380 000 from its cache" in said
+    assert "US$ 2.40, at most US$ 2.60 with calls that ended without telling theirs; the cap was US$ 5.00" in said
+    assert "Prices of 2026-03-01" in said
+    assert "Cost of an experiment US$ 0.080, mean of the 30" in said
+    assert kept > 0
+    assert f"Cost of a kept change US$ {2.4 / kept:.2f}, {kept} kept" in said
+
+
+def test_an_account_that_is_nonsense_is_no_number_and_no_error(night: Night) -> None:
+    nonsense = dict(zip(ACCOUNT, ("<b>", [], math.nan, True, -1, "7", {}, math.inf, None, 3, 5, ["x"]), strict=True))
+    page = report.render(nights.with_plan(nights.with_state(night, agent=nonsense), agent="claude"))
+    assert "Cost of the agent unknown" in section(page, "cost")
+    assert not re.search(r"\b(nan|inf|None)\b", section(page, "cost"))
+
+
+def test_what_an_agent_gave_up_on_is_published_without_its_paths(night: Night) -> None:
+    night = nights.with_state(night, agent={**ACCOUNT, "given_up": "no answer from /home/me/model.sock"})
+    assert "/home/me" in section(report.render(night), "cost")
+    public, left_out = report.stripped(night)
+    assert "/home/me" not in section(report.render(public), "cost")
+    assert any("path" in line for line in left_out)
 
 
 def test_a_night_cut_short_shows_where_and_still_renders(night: Night) -> None:
