@@ -8,9 +8,10 @@ from pathlib import Path
 from appliance import data, hardware, sandbox, tasks
 from appliance.errors import ApplianceError, UsageError
 from appliance.records import Device
-from appliance.workflows.execution import Corpus, task_view
+from appliance.workflows.execution import Corpus
 from appliance.workflows.place import SandboxKind, open_place
 from appliance.workflows.progress import Progress
+from appliance.workflows.view import task_view
 
 
 def corpus(loaded: tasks.LoadedTask, name: str, place: sandbox.Sandbox, device: Device, note: Callable[[str], None]) -> Corpus:

@@ -5,8 +5,6 @@ came to is decided here in the order of the design: what the program did, whethe
 """
 
 import contextlib
-import json
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +17,13 @@ import msgspec
 
 from appliance import hardware, sandbox, tasks
 from appliance.errors import SandboxError
-from appliance.records import ArtifactFile, Device, ExecResult, Preset, Profile, Reason, Score, Telemetry
-from appliance.records.task import Command
+from appliance.records import Device, ExecResult, Preset, Profile, Reason, Score, Telemetry
 from appliance.sandbox import failures
+from appliance.workflows.scoring import Scorer, Scoring
+from appliance.workflows.standby import Make, Standby
+from appliance.workflows.view import task_view
 
 _CURVE_POINTS = 200
-_SCORE_FILE = ArtifactFile(name="score.json", at="end", max_bytes=16 << 20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,24 +115,45 @@ class Execution(Protocol):
 
 
 class SandboxExecution:
-    """Real runs in a sandbox."""
+    """Real runs in a sandbox. Close it after the last one.
 
-    def __init__(self, *, place: sandbox.Sandbox, loaded: tasks.LoadedTask, preset: Preset, device: Device, profile: Profile) -> None:
+    With `ahead`, what can stand by is made before it is needed, where the task's command says that it can: the evaluate box while the asset
+    starts up, frozen while it trains; the next run's train box while this one is scored. No box but its own is awake during a budget.
+    """
+
+    def __init__(
+        self,
+        *,
+        place: sandbox.Sandbox,
+        loaded: tasks.LoadedTask,
+        preset: Preset,
+        device: Device,
+        profile: Profile,
+        ahead: bool = False,
+    ) -> None:
         self._sandbox, self._loaded, self._preset, self._device, self._profile = place, loaded, preset, device, profile
+        self._scorer = Scorer(place=place, loaded=loaded, preset=preset, device=device, profile=profile)
+        self._standby = Standby()
+        self._train_ahead = ahead and loaded.task.train.standby
+        self._evaluate_ahead = ahead and loaded.task.evaluate.standby
+
+    def close(self) -> None:
+        """Remove what stands by."""
+        self._standby.close()
 
     def run(self, request: RunRequest) -> RunOutcome:
         """One run; see `Execution.run`."""
         started_at, phases = datetime.now(UTC).isoformat(timespec="milliseconds"), Phases()
-        with tempfile.TemporaryDirectory(prefix="appliance-run-") as name, task_view(self._loaded, self._loaded.task.train) as seen:
-            work = Path(name)
-            work.chmod(0o755)
-            asset, artifact = work / "asset", work / "artifact"
-            asset.mkdir()
-            artifact.mkdir()
+        with contextlib.ExitStack() as stack:
+            artifact = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-run-")))
+            artifact.chmod(0o755)
+            train = stack.enter_context(self._standby.take(request.corpus.sha256, self._train_box(request)))
             for file, text in request.files.items():
-                (asset / file).parent.mkdir(parents=True, exist_ok=True)
-                (asset / file).write_text(text, encoding="utf-8")
-            result, telemetry = self._train(request, seen, asset, artifact, phases)
+                (train.asset / file).parent.mkdir(parents=True, exist_ok=True)
+                (train.asset / file).write_text(text, encoding="utf-8")
+            first = stack.enter_context(self._score_box(request, artifact, request.splits[0])) if self._evaluate_ahead else None
+            phases.end("create")
+            result, telemetry = self._train(request, train.box, artifact, phases, first.box if first else None)
             claims = _claims(artifact / "claims.json")
             observables = {**claims[0], **_measured(result, telemetry)}
             outcome = RunOutcome(
@@ -142,53 +162,68 @@ class SandboxExecution:
                 curve=claims[1],
                 telemetry=telemetry,
                 started_at=started_at,
-                create_s=result.create_s,
+                create_s=phases.seconds["create"],
                 startup_s=result.startup_s,
                 budget_s=result.budget_s,
                 finish_s=result.finish_s,
                 log_tail=result.log_tail,
             )
             verdict = self._judge_machine_first(request, result, telemetry, observables)
+            if first is not None and verdict is None:
+                first.box.release()
+            if self._train_ahead:
+                self._standby.prepare(request.corpus.sha256, self._train_box(request))
             if verdict is not None:
                 outcome = _with(outcome, status=verdict[0], reason=verdict[1], detail=verdict[2])
             else:
-                outcome = self._evaluate_all(request, artifact, outcome, phases)
+                outcome = self._evaluate(request, artifact, outcome, phases, first)
             return _with(outcome, wall_s=phases.total_s, phases=phases.seconds)
 
-    def _train(self, request: RunRequest, seen: Path, asset: Path, artifact: Path, phases: Phases) -> tuple[ExecResult, Telemetry]:
+    def _train_box(self, request: RunRequest) -> Make:
         task = self._loaded.task
-        spec = sandbox.Spec(
-            command=tuple(task.train.command),
-            folders={"TASK": seen, "ASSET": asset, "DATA": request.corpus.splits["train"]},
-            limits=task.train.limits,
-            device=self._device,
-            seed=request.seed,
-            budget_s=self._preset.budget_s,
-            params=self._preset.params,
-            clock=task.clock,
-            startup_calibrated_s=request.startup_calibrated_s,
-            collect=tuple(task.artifact),
-            profile=msgspec.json.encode(self._profile),
-            labels={"night": request.night_id, "run": str(request.run)},
-        )
-        phases.end("prepare")
-        with self._sandbox.create(spec) as box:
-            phases.end("create")
-            monitor = hardware.Monitor(self._device, box.pid)
 
-            def check(folder: Path) -> tuple[Reason, str] | None:
-                phases.end("import")
-                refused = tasks.run_checks(self._loaded, "mark", folder)
-                if refused is None:
-                    monitor.start()  # the engine's own work before and after the clock is no disturbance
-                phases.end("mark")
-                return refused
+        @contextlib.contextmanager
+        def make(asset: Path) -> Iterator[sandbox.Box]:
+            with task_view(self._loaded, task.train) as seen:
+                spec = sandbox.Spec(
+                    command=tuple(task.train.command),
+                    folders={"TASK": seen, "ASSET": asset, "DATA": request.corpus.splits["train"]},
+                    limits=task.train.limits,
+                    device=self._device,
+                    budget_s=self._preset.budget_s,
+                    params=self._preset.params,
+                    clock=task.clock,
+                    collect=tuple(task.artifact),
+                    profile=msgspec.json.encode(self._profile),
+                    labels={"night": request.night_id},
+                )
+                with self._sandbox.create(spec) as box:
+                    yield box
 
-            def stopped() -> None:
-                phases.end("budget")
-                monitor.stop()
+        return make
 
-            result = box.run(artifact, check, stopped)
+    def _train(
+        self, request: RunRequest, box: sandbox.Box, artifact: Path, phases: Phases, other: sandbox.Box | None
+    ) -> tuple[ExecResult, Telemetry]:
+        """Train in `box`; `other` is frozen while the clock runs."""
+        monitor = hardware.Monitor(self._device, box.pid)
+
+        def check(folder: Path) -> tuple[Reason, str] | None:
+            phases.end("import")
+            refused = tasks.run_checks(self._loaded, "mark", folder)
+            if refused is None:
+                if other is not None:
+                    other.pause()
+                monitor.start()  # the engine's own work before and after the clock is no disturbance
+            phases.end("mark")
+            return refused
+
+        def stopped() -> None:
+            phases.end("budget")
+            monitor.stop()
+
+        box.release(sandbox.Start(seed=request.seed, startup_calibrated_s=request.startup_calibrated_s))
+        result = box.run(artifact, check, stopped)
         phases.end("collect" if result.marked else "import")
         phases.split("import", result.startup_s, "startup")
         phases.split("budget", max(0.0, (result.train_s or 0.0) - (result.budget_s or 0.0)), "finish")
@@ -213,60 +248,25 @@ class SandboxExecution:
         cause = request.normal(telemetry, observables)
         return ("invalid", cause, ", ".join(telemetry.causes) or None) if cause is not None else None
 
-    def _evaluate_all(self, request: RunRequest, artifact: Path, outcome: RunOutcome, phases: Phases) -> RunOutcome:
+    def _score_box(self, request: RunRequest, artifact: Path, split: str) -> contextlib.AbstractContextManager[Scoring]:
+        labels = {"night": request.night_id, "run": str(request.run)}
+        return self._scorer.open(artifact, split, request.corpus.splits[split], labels, per_document=request.per_document)
+
+    def _evaluate(self, request: RunRequest, artifact: Path, outcome: RunOutcome, phases: Phases, first: Scoring | None) -> RunOutcome:
+        """Every split's score, or why there is none; `first` is the box of the first split where it stood by."""
         scores: list[Score] = []
         for split in request.splits:
-            status, reason, detail, score = self._evaluate(request, artifact, split)
-            phases.end("evaluate")
-            if score is None:
-                return _with(outcome, status=status, reason=reason, detail=detail, evaluate_s=phases.seconds["evaluate"])
-            scores.append(score)
-        return _with(outcome, scores=scores, evaluate_s=phases.seconds.get("evaluate"))
-
-    def _evaluate(self, request: RunRequest, artifact: Path, split: str) -> tuple[str, Reason | None, str | None, Score | None]:
-        task = self._loaded.task
-        with tempfile.TemporaryDirectory(prefix="appliance-score-") as name, task_view(self._loaded, task.evaluate) as seen:
-            out = Path(name)
-            out.chmod(0o755)
-            wanted = self._preset.evaluation.get(split)
-            spec = sandbox.Spec(
-                command=tuple(task.evaluate.command),
-                folders={"TASK": seen, "ARTIFACT": artifact, "DATA": request.corpus.splits[split]},
-                limits=task.evaluate.limits,
-                device=self._device,
-                seed=request.seed,
-                params={**self._preset.params, "split": split, "evaluation_bytes": wanted, "per_document": request.per_document},
-                timeout_s=task.evaluate.timeout_s,
-                collect=(_SCORE_FILE,),
-                profile=msgspec.json.encode(self._profile),
-                labels={"night": request.night_id, "run": str(request.run)},
-            )
-            result = sandbox.execute(self._sandbox, spec, out)
-            try:
-                answer = json.loads((out / "score.json").read_bytes())
-            except (OSError, ValueError):
-                return "rejected", Reason.EVALUATION_FAILED, result.log_tail.strip()[-300:] or result.refused, None
-        if answer.get("valid") is not True:
-            known = answer.get("reason") in set(Reason)
-            return "rejected", Reason(answer["reason"]) if known else Reason.EVALUATION_FAILED, answer.get("detail"), None
-        return "ok", None, None, msgspec.convert({**answer["scores"][0], "split": split}, Score)
-
-
-@contextlib.contextmanager
-def task_view(loaded: tasks.LoadedTask, command: Command) -> Iterator[Path]:
-    """A folder with just the files that this command may see."""
-    with tempfile.TemporaryDirectory(prefix="appliance-task-") as name:
-        folder = Path(name)
-        for file in command.files:
-            source, target = loaded.folder / file, folder / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            if first is not None and split == first.split:
+                scored = first.score()
             else:
-                shutil.copy2(source, target)
-        for path in (folder, *folder.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        yield folder
+                with self._score_box(request, artifact, split) as box:
+                    scored = box.score()
+            phases.end("evaluate")
+            outcome = _with(outcome, evaluate_s=phases.seconds["evaluate"])
+            if scored.score is None:
+                return _with(outcome, status=scored.status, reason=scored.reason, detail=scored.detail)
+            scores.append(scored.score)
+        return _with(outcome, scores=scores)
 
 
 def _claims(file: Path) -> tuple[dict[str, float], list[tuple[float, float, float]]]:
