@@ -3,7 +3,7 @@
 from __future__ import annotations  # records cost more than `--help` may
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -33,7 +33,7 @@ def confirm(night: str | None, nights: Path | None, pairs: int, sandbox: str | N
     """  # noqa: D301 - click wants the control character
     from appliance.workflows import confirm as workflow
 
-    return _told(workflow.confirm(folder_of(night, nights), pairs, sandbox, terminal()), "confirmation", as_json)  # type: ignore[arg-type]
+    return told(workflow.confirm(folder_of(night, nights), pairs, sandbox, terminal()), "confirmation", as_json=as_json)  # type: ignore[arg-type]
 
 
 @click.command()
@@ -51,10 +51,11 @@ def attribute(night: str | None, nights: Path | None, hours: float, sandbox: str
     """  # noqa: D301 - click wants the control character
     from appliance.workflows import attribute as workflow
 
-    return _told(workflow.attribute(folder_of(night, nights), hours, sandbox, terminal()), "attribution", as_json)  # type: ignore[arg-type]
+    return told(workflow.attribute(folder_of(night, nights), hours, sandbox, terminal()), "attribution", as_json=as_json)  # type: ignore[arg-type]
 
 
-def _told(done: Aftermath, what: str, as_json: bool) -> int:
+def told(done: Aftermath, what: Literal["confirmation", "attribution"], *, as_json: bool) -> int:
+    """Print what became of it; the exit code."""
     from appliance.cli import show as printing
 
     if as_json:
@@ -86,8 +87,9 @@ def _attribution(done: Aftermath) -> None:
             loss, span = f"{row['loss']:+.5f}", f"{row['interval_low']:+.5f} to {row['interval_high']:+.5f}"
             share = f"{row['share']:.0%}" if row["share"] is not None else None
         said = {True: "carries gain", False: "not beyond the noise"}.get(row["carries"], "")
-        rows.append((row["experiment"], row["runs"], loss, span, share, ": ".join(filter(None, (said, row["note"])))))
-    printing.table(("change", "runs", "loss without it", "95 % interval", "share", ""), rows)
+        reading = ": ".join(filter(None, (said, row["note"])))
+        rows.append((row["experiment"], row["runs"], loss, span, share, reading, row["change"][:60]))
+    printing.table(("change", "runs", "loss without it", "95 % interval", "share", "reading", ""), rows)
 
 
 COMMANDS = (confirm, attribute)

@@ -75,17 +75,17 @@ def ready_again(plan: NightPlan, progress: Progress) -> Workplace:
         hardware.choose(hardware.detect(), selector)
     except UsageError as error:
         raise UsageError(f"night {plan.night_id} ran on {plan.device.name}, which is not in this machine: go on with it there") from error
+    loaded = tasks.load(plan.task_source)
+    _same(plan, ("the task", plan.task_sha256, loaded.sha256))
     workplace = make_ready(
-        task=plan.task_source, device=selector, preset=plan.preset_name, kind=_sandbox_of(plan), hours=plan.hours, progress=progress
+        task=loaded, device=selector, preset=plan.preset_name, kind=_sandbox_of(plan), hours=plan.hours, progress=progress
     )
-    for what, then, now in (
-        ("the task", plan.task_sha256, workplace.loaded.sha256),
+    _same(
+        plan,
         ("the image", plan.image_digest, workplace.place.image_digest),
         ("the data", plan.data_sha256, workplace.first.sha256),
         ("the second corpus", plan.transfer_sha256, workplace.second.sha256 if workplace.second else None),
-    ):
-        if then != now:
-            raise UsageError(f"{what} of night {plan.night_id} has changed since it began: start a new one with --from {plan.night_id}")
+    )
     return workplace
 
 
@@ -127,6 +127,12 @@ def finished(book: ledger.Ledger, work: Callable[[], None], progress: Progress) 
         page = report.write(ledger.read(book.folder), book.folder / "report.html")
         progress.phase("end", str(page))
     return Aftermath(folder=book.folder, page=page, interrupted=interrupted, state=book.state)
+
+
+def _same(plan: NightPlan, *facts: tuple[str, str | None, str | None]) -> None:
+    for what, then, now in facts:
+        if then != now:
+            raise UsageError(f"{what} of night {plan.night_id} has changed since it began: start a new one with --from {plan.night_id}")
 
 
 def _sandbox_of(plan: NightPlan) -> SandboxKind:

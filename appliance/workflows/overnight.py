@@ -102,7 +102,8 @@ def resume(folder: Path, progress: Progress, serve: Serve | None = None) -> Outc
                 raise UsageError(f"night {plan.night_id} has ended: its page is {folder / 'report.html'}")
             for pending in book.pending_runs():
                 book.record_run(_interrupted(book, pending))
-            book.update_state(ended_at=None, ended_why=None)  # the ledger noted the cut when it was opened
+            # The ledger noted the cut when it was opened. What was said of the winner meanwhile is said anew of the one to come.
+            book.update_state(ended_at=None, ended_why=None, confirmation=None, attribution=[])
             return _night(book, workplace, progress, address)
 
 

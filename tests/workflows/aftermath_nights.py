@@ -18,6 +18,7 @@ from appliance.workflows.progress import Silent
 from appliance.workflows.runs import Order
 from appliance.workflows.workplace import Workplace
 
+TOY = simulated_night.TOY
 RUN_S = 0.01
 """What a simulated run costs by its own account."""
 IDLE = "\n\ndef nobody_calls_this():\n    return WIDTH\n"
