@@ -134,9 +134,6 @@ def _result(book: ledger.Ledger, server: MessagesServer, agent: Ahead, execution
     account = agent.account()
     answers = {name: n for name, n in account["answers"].items() if not name.startswith("refused_")}
     billed, most = server.ledger.billed_usd, account["cost_usd"] + account["cost_unsure_usd"]
-    later = server.ledger.usages[1:]
-    read = sum(usage["cache_read_input_tokens"] for usage in later)
-    total = sum(usage["input_tokens"] + usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"] for usage in later)
     gain = (book.state.confirmation.claimed if book.state.confirmation else None) or 0.0
     return Result(
         idle_share=1 - busy / (worked[-1][1] - worked[0][0]),
@@ -148,7 +145,7 @@ def _result(book: ledger.Ledger, server: MessagesServer, agent: Ahead, execution
         unaccounted=abs(server.ledger.calls - sum(answers.values())),
         billed_usd=billed,
         spend_error_usd=max(0.0, account["cost_usd"] - billed, billed - most, billed - account["max_cost_usd"]),
-        cache_share=read / total if total else 0.0,
+        cache_share=server.ledger.cache_read_share(),
         kinds=len(set(server.ledger.kinds)),
         account=account,
     )

@@ -69,6 +69,12 @@ class Ledger:
     kinds: list[str] = field(default_factory=list)
     usages: list[dict[str, int]] = field(default_factory=list)
 
+    def cache_read_share(self) -> float:
+        """Of the input tokens of all answered calls but the first; 0 where there is none."""
+        later = self.usages[1:]
+        total = sum(count for usage in later for name, count in usage.items() if name != "output_tokens")
+        return sum(usage["cache_read_input_tokens"] for usage in later) / total if total else 0.0
+
 
 class MessagesServer:
     """`with MessagesServer(script) as server: … server.url`."""

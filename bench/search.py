@@ -97,11 +97,11 @@ def table(paths: Mapping[str, Paths], base: float, seconds_per_run: float) -> st
     """Reduction of the score, median and quartiles over seeds, at quarters of the time."""
     runs = next(iter(paths.values())).shape[1]
     at = [math.ceil(runs * share) for share in (0.125, 0.25, 0.5, 0.75, 1.0)]
-    lines = [" " * 16 + "".join(f"{f'{n * seconds_per_run / 60:.0f} min':>22}" for n in at)]
+    lines = [" " * 16 + "".join(f"{f'{n * seconds_per_run / 60:.0f} min':>26}" for n in at)]
     for method, found in paths.items():
         low, middle, high = np.percentile(100 * (found[:, [n - 1 for n in at]] / base - 1), (25, 50, 75), axis=0)
         cells = (f"{m:.1f} % [{a:.1f}, {b:.1f}]" for a, m, b in zip(low, middle, high, strict=True))
-        lines.append(f"{LABELS[method]:<16}" + "".join(f"{cell:>22}" for cell in cells))
+        lines.append(f"{LABELS[method]:<16}" + "".join(f"{cell:>26}" for cell in cells))
     return "\n".join(lines)
 
 
