@@ -53,7 +53,7 @@ class SimulatedExecution:
             )
             for split in request.splits
         ]
-        points = [(float(n), float(n), loss + 1 / (n + 1)) for n in range(self._curve_points)]
+        points = [(n * 1e-4, float(n), loss + 1 / (n + 1)) for n in range(self._curve_points)]
         return RunOutcome(
             status="ok",
             scores=scores,

@@ -12,6 +12,7 @@ from appliance.judge.noise import (
     pool,
     repeats,
 )
+from appliance.judge.plausibility import Doubt, doubts
 from appliance.judge.prediction import Prediction, gains, predict
 from appliance.judge.reserve import ConfirmationPlan, plan_confirmation
 from appliance.judge.rule import RULE, Rule
@@ -24,6 +25,7 @@ __all__ = [
     "REFERENCE_RUNS",
     "RULE",
     "ConfirmationPlan",
+    "Doubt",
     "Noise",
     "Normal",
     "Part",
@@ -34,6 +36,7 @@ __all__ = [
     "calibration_complete",
     "causes",
     "disturbance",
+    "doubts",
     "estimate",
     "expected",
     "expected_false_keeps",

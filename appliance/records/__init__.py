@@ -18,6 +18,7 @@ from appliance.records.task import (
     Limits,
     Metric,
     Observable,
+    Plausible,
     Preset,
     Task,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "NightPlan",
     "NightState",
     "Observable",
+    "Plausible",
     "Preset",
     "Profile",
     "Proposal",

@@ -12,7 +12,7 @@ Isolation = Literal["docker", "none"]
 
 
 class Reason(StrEnum):
-    """Why a run is not ok. One enum for every record; `disturbed_*` belong to `invalid`."""
+    """Why a run is not ok. One enum for every record; `disturbed_*`, and the first `suspicious` of an asset, belong to `invalid`."""
 
     OUT_OF_MEMORY = "out_of_memory"
     TIMEOUT = "timeout"
@@ -81,6 +81,8 @@ class Score(Record, frozen=True, kw_only=True):
     bytes: Count = 0
     documents: list[tuple[float, int]] = []
     """Per document: (sum of the metric's numerator, its weight), for the bootstrap over documents; empty in search runs."""
+    observables: dict[str, float] = {}
+    """What the evaluator measured of the artifact; takes the place of claims of the same name."""
 
 
 class Run(Record, frozen=True, kw_only=True):
@@ -100,6 +102,7 @@ class Run(Record, frozen=True, kw_only=True):
     detail: str | None = None
     """One line of cause for people: the exception, the check's sentence."""
     suspicious: list[str] = []
+    """Names of what it cannot be believed for; such a run is repeated once with another seed, then the asset is rejected."""
     metric: str
     score: float | None = None
     scores: list[Score] = []
@@ -125,7 +128,7 @@ class Run(Record, frozen=True, kw_only=True):
     evaluate_s: NonNegative | None = None
     wall_s: NonNegative | None = None
     phases: dict[str, NonNegative] = {}
-    """Where `wall_s` went, in seconds; their sum. `prepare`, `create`, `import` (and taking over the mark's files), `startup`, `mark` (its
+    """Where `wall_s` went, in seconds; their sum. `create`, `import` (and taking over the mark's files), `startup`, `mark` (its
     checks), `budget`, `finish` (beyond the budget), `collect` (weights copied, everything inside killed and removed), `check`, `evaluate`.
     Empty where the run is another's or older than this field."""
     observables: dict[str, float] = {}

@@ -113,6 +113,20 @@ class Observable(Record, frozen=True, kw_only=True):
     better: Literal["lower", "higher"] | None = None
 
 
+PlausibleLimit = Literal["clock_s", "flops", "launches_per_s"]
+"""What the host knows: seconds that the run had; the fastest matrix rate that the profile has for any type of number; operations that the
+device can be given in a second."""
+
+
+class Plausible(Record, frozen=True, kw_only=True):
+    """One row of `[plausible]`: a product of observables that no honest run takes beyond `times` a product of what the host knows."""
+
+    claims: list[str]
+    limits: list[PlausibleLimit]
+    times: Positive = 1.0
+    """Room for what the limit does not know; a false alarm costs more than a lie that decides nothing."""
+
+
 class DatasetSource(Record, frozen=True, kw_only=True):
     """Text that can be had, pinned by hash."""
 
@@ -172,5 +186,7 @@ class Task(Record, frozen=True, kw_only=True):
     checks: list[Check] = []
     constants: dict[str, ConstantRange] = {}
     observables: dict[str, Observable] = {}
+    plausible: dict[str, Plausible] = {}
+    """Name in `Run.suspicious` → what an honest run stays within."""
     datasets: dict[str, DatasetSource] = {}
     presets: dict[str, Preset]

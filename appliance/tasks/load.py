@@ -178,6 +178,10 @@ def _check(task: Task, folder: Path, file: Path) -> None:
         for name in preset.constants:
             if name not in constants:
                 raise wrong(f"[presets.{label}] sets {name}, which the asset has not{_suggest(name, constants)}")
+    for label, row in task.plausible.items():
+        for name in row.claims:
+            if name not in task.observables:
+                raise wrong(f"[plausible.{label}] claims {name}, which is no observable{_suggest(name, task.observables)}")
     for label, source in task.datasets.items():
         if source.transfer is not None and source.transfer not in task.datasets:
             raise wrong(f"[datasets.{label}] names transfer {source.transfer!r}{_suggest(source.transfer, task.datasets)}")

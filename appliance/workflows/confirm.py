@@ -135,9 +135,9 @@ class Confirm:
 
     def _find(self, experiment: int, corpus: Corpus, index: int) -> Run | None:
         """The run of that half of that pair; a failed one counts as done, an invalid one does not."""
-        seed = self.runs.seed(_label(corpus, index))
+        seeds = self.runs.seeds(_label(corpus, index))
         for run in self.book.runs():
-            same = run.kind == "confirm" and run.experiment == experiment and run.seed == seed and run.dataset == corpus.name
+            same = run.kind == "confirm" and run.experiment == experiment and run.seed in seeds and run.dataset == corpus.name
             if same and run.status in ("ok", "failed", "rejected"):
                 return run
         return None

@@ -192,8 +192,8 @@ class Search:
         if after < 1 or after % judge.REBASELINE_EVERY:
             return
         label = f"visit/{after}"
-        seed = self.runs.seed(label)
-        visits = [run for run in self.book.runs() if run.kind == "rebaseline" and run.seed == seed]
+        seeds = self.runs.seeds(label)
+        visits = [run for run in self.book.runs() if run.kind == "rebaseline" and run.seed in seeds]
         if any(run.status in ("ok", "failed", "rejected") for run in visits):
             return
         before = self.belief.fresh(0)

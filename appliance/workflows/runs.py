@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -72,7 +72,7 @@ class Runs:
         self.throughput_name = throughput_of(self._plan.task)
 
     def execute(self, order: Order) -> Run:
-        """Run until the machine was calm, at most a few times; every attempt has its row. The last attempt's row.
+        """Run until the machine was calm and the run is to be believed, at most a few times; every attempt has its row. The last one's.
 
         Raises:
             SandboxError: the sandbox failed again and again.
@@ -83,6 +83,9 @@ class Runs:
             run = self._once(order)
             if run.status != "invalid" or attempt == repeats or self._clock.left_s - self.reserved_s < wait:
                 break
+            if run.reason is Reason.SUSPICIOUS:
+                self._progress.note(f"run {run.run} is suspicious ({run.detail}); repeated once with another seed")
+                continue
             self._progress.note(f"run {run.run} was disturbed ({run.reason}); repeated when the machine is calm")
             self._sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
@@ -92,9 +95,15 @@ class Runs:
         """The seed of runs with this label."""
         return derive_seed(self._plan.seed, label)
 
+    def seeds(self, label: str) -> tuple[int, int]:
+        """The seed of runs with this label, and that of the repeat where the first was suspicious."""
+        return self.seed(label), self.seed(f"{label}/again")
+
     def _once(self, order: Order) -> Run:
         number = self._book.next_run()
-        seed = self.seed(order.seed_label)
+        first, again = self.seeds(order.seed_label)
+        suspected = [run.seed for run in self._book.runs() if run.reason is Reason.SUSPICIOUS and run.asset_sha256 == order.asset_sha256]
+        seed = again if first in suspected else first
         self._book.plan_run(number, experiment=order.experiment, kind=order.kind, seed=seed, asset_sha256=order.asset_sha256)
         self._progress.clock(self._clock.left_s, self._clock.total_s)
         self._progress.run_started(order.experiment, order.kind, self._plan.preset.budget_s)
@@ -115,9 +124,21 @@ class Runs:
         except KeyboardInterrupt:
             self._record(self._row(order, number, seed, RunOutcome(status="interrupted", reason=Reason.INTERRUPTED)))
             raise
-        run = self._row(order, number, seed, outcome)
+        measured = {name: value for score in outcome.scores for name, value in score.observables.items()}
+        outcome = replace(outcome, observables={**outcome.observables, **measured})
+        doubts = self._doubts(outcome)
+        if doubts:  # void, and repeated, the first time an asset is suspicious; rejected the second time
+            detail = "; ".join(f"{doubt.name}: {doubt.detail}" for doubt in doubts)
+            outcome = replace(outcome, status="rejected" if suspected else "invalid", reason=Reason.SUSPICIOUS, detail=detail)
+        run = msgspec.structs.replace(self._row(order, number, seed, outcome), suspicious=[doubt.name for doubt in doubts])
         self._record(run)
         return run
+
+    def _doubts(self, outcome: RunOutcome) -> list[judge.Doubt]:
+        if outcome.status != "ok":
+            return []
+        plan = self._plan
+        return judge.doubts(plan.task, plan.profile, outcome.budget_s, outcome.observables, outcome.curve, outcome.scores)
 
     def _record(self, run: Run) -> None:
         self._book.record_run(run)

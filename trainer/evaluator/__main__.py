@@ -114,6 +114,7 @@ def evaluate(folder: Path, streams: dict[int, split.Stream], params: dict[str, A
         "score": float(bits.sum() / sizes.sum()),
         "score_legacy": float(bits.sum() / legacy.sum()) if legacy.sum() else None,
         "bytes": int(sizes.sum()),
+        "observables": {"forward_flops_per_token": program.product_flops() / (graph.batch * graph.length)},
     }
     if params.get("per_document"):
         count = int(windows.document.max()) + 1

@@ -5,6 +5,7 @@ device, where tensors have shapes but no memory: that gives every result's size,
 allocated anything.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from graph_format import FormatError, Graph
 from operations import operations
 from torch import Tensor
 
+_MATRIX_PRODUCTS = {"aten::mm": 0, "aten::addmm": 1, "aten::linear": 0}
+"""Operation → place of the argument whose last dimension is summed over."""
 _LITERALS = {"dtype": torch, "memory_format": torch}
 
 
@@ -117,6 +120,21 @@ class Program:
         if not isinstance(output, Tensor):
             raise FormatError("the graph's output is not one tensor")
         return tuple(output.shape), output.dtype, dtypes
+
+    def product_flops(self) -> int:
+        """FLOPs of the products with matrices (not of attention) in one call of a measured graph."""
+        total = 0
+        for (operation, args, _), shapes in zip(self.calls, self.shapes, strict=True):
+            place = _MATRIX_PRODUCTS.get(operation._schema.name)
+            if place is not None and place < len(args):
+                total += 2 * math.prod(shapes[0]) * self.shape(args[place])[-1]
+        return total
+
+    def shape(self, reference: "Reference") -> tuple[int, ...]:
+        """Of what an argument of a measured graph refers to."""
+        if reference.node is not None:
+            return self.shapes[reference.node][reference.item or 0]
+        return (self.batch, self.length) if reference.weight is None else tuple(self.weights[reference.weight].shape)
 
 
 class Reference:
