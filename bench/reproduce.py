@@ -195,10 +195,11 @@ def answer(case: Case, appliance: Path, sandbox: str, environment: Mapping[str, 
 
 
 def environment_of(work: Path, sandbox: str) -> dict[str, str]:
-    """The stranger's: state and cache of their own; only the interpreter of the process sandbox, half a gigabyte of packages, is shared."""
+    """The stranger's: state and cache of their own; only the interpreter of the process sandbox, gigabytes of packages, is shared."""
     own = {name: str(work / name.rpartition("_")[2].lower()) for name in ("APPLIANCE_STATE", "APPLIANCE_CACHE", "APPLIANCE_NIGHTS")}
     shared = {"APPLIANCE_PYTHON": str(runtime(told))} if sandbox == "process" else {}
-    return {**os.environ, **own, **shared}
+    ours = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    return {**ours, **own, **shared}
 
 
 def main() -> int:
