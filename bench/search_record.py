@@ -11,6 +11,7 @@ Last line: JSON with `rows`, `scored`, `seconds_per_run`.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import random
@@ -161,17 +162,16 @@ def record(place: Workplace, table: Path, minutes: float) -> list[Row]:
         budget_s=place.preset.budget_s,
         memory_bytes=place.profile.usable_memory_bytes,
     )
-    execution = SandboxExecution(place=place.place, loaded=place.loaded, preset=place.preset, device=place.device, profile=place.profile)
+    machine = SandboxExecution(place=place.place, loaded=place.loaded, preset=place.preset, device=place.device, profile=place.profile)
     until = time.monotonic() + 60 * minutes
-    while time.monotonic() < until:
-        why, chosen = plan.next(rows)
-        row = run(execution, place, rows, why, chosen)
-        recorded.append(table, row, ranges)
-        rows.append(row)
-        told = (
-            f"{row.score:.4f}, {row.steps:,.0f} steps" if row.score is not None and row.steps is not None else f"{row.status}: {row.reason}"
-        )
-        print(f"{row.index:>4} {why:<10} {told}, {row.seconds:.1f} s", flush=True)
+    with contextlib.closing(machine) as execution:
+        while time.monotonic() < until:
+            why, chosen = plan.next(rows)
+            row = run(execution, place, rows, why, chosen)
+            recorded.append(table, row, ranges)
+            rows.append(row)
+            came = f"{row.status}: {row.reason}" if row.score is None else f"{row.score:.4f}, {row.steps or 0:,.0f} steps"
+            print(f"{row.index:>4} {why:<10} {came}, {row.seconds:.1f} s", flush=True)
     return rows
 
 
