@@ -41,6 +41,29 @@ def test_a_night_needs_a_sensible_number_of_hours(hours: str):
 
 
 @pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ([], None),
+        (["--serve"], ("127.0.0.1", 8750)),
+        (["--serve", "9000"], ("127.0.0.1", 9000)),
+        (["--serve", ":0"], ("127.0.0.1", 0)),
+        (["--serve", "0.0.0.0"], ("0.0.0.0", 8750)),
+        (["--serve", "[::1]:9000"], ("::1", 9000)),
+        (["--serve", "--resume", "x"], ("127.0.0.1", 8750)),
+    ],
+)
+def test_a_live_page_may_be_put_anywhere(given: list[str], address: tuple[str, int] | None):
+    assert main.commands["overnight"].make_context("overnight", list(given)).params["serve"] == address
+
+
+@pytest.mark.parametrize("address", ["nowhere:http", "127.0.0.1:70000", "http://127.0.0.1:8750", "me@host:80", "[::1"])
+def test_what_is_no_address_is_told_with_an_example(address: str):
+    result = CliRunner().invoke(main, ["overnight", "--serve", address])
+    assert result.exit_code == 2
+    assert "127.0.0.1:8750" in result.output
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["overnight", "--agent", "nobody"], "no agent 'nobody'"),

@@ -49,6 +49,10 @@ def answers(address: str) -> bool:
         return False
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @pytest.fixture
 def measured() -> None:
     """A machine whose profile is known already."""
@@ -99,6 +103,8 @@ def test_a_detached_night_is_found_looked_at_ended_and_gone_on_with(detached: di
     assert log.stat().st_mode & 0o077 == 0
     address = until(lambda: address_in(log))
     assert answers(address)
+    page = next(pid for pid in children(detached["pid"]) if b"serving" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    assert os.sched_getscheduler(page) == os.SCHED_IDLE
 
     stopped = appliance("stop", detached["night"])
     assert stopped.stdout.startswith("stopped"), stopped.stdout + stopped.stderr
