@@ -50,17 +50,19 @@ def detach(arguments: Sequence[str], *, nights: Path | None, resumed: Path | Non
         night = subprocess.Popen(
             [sys.executable, "-m", "appliance", *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
             while (folder := _night_of(night.pid, root, resumed)) is None and night.poll() is None:
-                say(read.read())
+                with contextlib.suppress(OSError):  # the terminal is gone; the log still gets its place
+                    say(read.read())
                 time.sleep(_LOOK_S)
         except KeyboardInterrupt:
             night.terminate()
             night.wait()
             raise
         finally:
-            say(read.read())
+            with contextlib.suppress(OSError):
+                say(read.read())
             if not resumed and night.returncode is not None:
                 log.unlink()
                 with contextlib.suppress(OSError):
