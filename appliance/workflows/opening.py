@@ -12,6 +12,7 @@ from pathlib import Path
 from appliance import hardware, ledger, report, tasks
 from appliance.errors import UsageError
 from appliance.records import NightPlan, NightState
+from appliance.workflows.awake import awake
 from appliance.workflows.belief import Belief, restored
 from appliance.workflows.clock import Clock
 from appliance.workflows.execution import Execution, SandboxExecution
@@ -57,10 +58,11 @@ def reopened(folder: Path, kind: SandboxKind | None, progress: Progress) -> Iter
     with ledger.open(folder, afterwards=True) as book:
         if book.state.incumbent == 0:
             raise UsageError(f"night {plan.night_id} kept nothing: it has no winner to run")
-        workplace = ready_again(plan, progress)
-        with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug, folder):
-            progress.planned(plan, str(folder))
-            yield Reopened(book=book, workplace=workplace, execution=sandboxed(plan, workplace))
+        with awake():
+            workplace = ready_again(plan, progress)
+            with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug, folder), sandboxed(plan, workplace) as execution:
+                progress.planned(plan, str(folder))
+                yield Reopened(book=book, workplace=workplace, execution=execution)
 
 
 def ready_again(plan: NightPlan, progress: Progress) -> Workplace:
@@ -89,12 +91,15 @@ def ready_again(plan: NightPlan, progress: Progress) -> Workplace:
     return workplace
 
 
-def sandboxed(plan: NightPlan, workplace: Workplace) -> Execution:
-    """Real runs of this night, after what a killed process left in the sandbox is gone."""
+@contextlib.contextmanager
+def sandboxed(plan: NightPlan, workplace: Workplace) -> Iterator[Execution]:
+    """Real runs of this night, after what a killed process left in the sandbox is gone; nothing stands by when the block ends."""
     workplace.place.sweep({"night": plan.night_id})
-    return SandboxExecution(
+    execution = SandboxExecution(
         place=workplace.place, loaded=workplace.loaded, preset=plan.preset, device=workplace.device, profile=plan.profile
     )
+    with contextlib.closing(execution):
+        yield execution
 
 
 def equipped(

@@ -121,7 +121,7 @@ def _night(book: ledger.Ledger, workplace: Workplace, progress: Progress, addres
         if address is not None:
             beside.enter_context(page_beside(book.folder, address))
             progress.note(f"its page, live: {address.url}")
-        return work(book, workplace, sandboxed(book.plan, workplace), progress)
+        return work(book, workplace, beside.enter_context(sandboxed(book.plan, workplace)), progress)
 
 
 def work(
