@@ -109,7 +109,7 @@ def test_a_detached_night_is_found_looked_at_ended_and_gone_on_with(detached: di
     stopped = appliance("stop", detached["night"])
     assert stopped.stdout.startswith("stopped"), stopped.stdout + stopped.stderr
     assert (folder / "report.html").is_file()
-    assert ledger.read(folder).state.phase == "cut"
+    assert ledger.read(folder).state.phase == "cut", log.read_text()
     until(lambda: not answers(address))
 
     done = appliance("overnight", "--resume", detached["night"], "--detach", "--serve", "127.0.0.1:0", "--json")
