@@ -31,6 +31,8 @@ class NightPlan(Record, frozen=True, kw_only=True):
     transfer_sha256: str | None = None
     agent: str
     agent_options: dict[str, Any] = {}
+    standby: bool = False
+    """Boxes are made before their turn where the task's commands can stand by."""
     seed: int
     """Seeds of all runs derive from it."""
     parent_night: str | None = None

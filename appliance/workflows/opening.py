@@ -96,7 +96,12 @@ def sandboxed(plan: NightPlan, workplace: Workplace) -> Iterator[Execution]:
     """Real runs of this night, after what a killed process left in the sandbox is gone; nothing stands by when the block ends."""
     workplace.place.sweep({"night": plan.night_id})
     execution = SandboxExecution(
-        place=workplace.place, loaded=workplace.loaded, preset=plan.preset, device=workplace.device, profile=plan.profile
+        place=workplace.place,
+        loaded=workplace.loaded,
+        preset=plan.preset,
+        device=workplace.device,
+        profile=plan.profile,
+        ahead=plan.standby,
     )
     with contextlib.closing(execution):
         yield execution

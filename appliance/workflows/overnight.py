@@ -51,6 +51,7 @@ class Options:
     nights: Path | None = None
     from_night: str | None = None
     seed: int | None = None
+    standby: bool = True
 
 
 Serve = tuple[str, int]
@@ -231,6 +232,7 @@ def _plan(options: Options, workplace: Workplace, parent: Path | None) -> tuple[
         transfer_sha256=workplace.second.sha256 if workplace.second else None,
         agent=options.agent,
         agent_options=dict(options.agent_options),
+        standby=options.standby,
         seed=options.seed if options.seed is not None else secrets.randbelow(2**31),
         parent_night=parent.name if parent else None,
         baseline_sha256=ledger.asset_sha256(baseline),
@@ -252,6 +254,8 @@ def _command(options: Options, workplace: Workplace) -> list[str]:
     ):
         if value != default and value is not None:
             command += [flag, value]
+    if not options.standby:
+        command.append("--no-standby")
     for name, flag in _AGENT_FLAGS.items():
         if (value := options.agent_options.get(name)) is not None:
             for one in value if isinstance(value, list) else [value]:
