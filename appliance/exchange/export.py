@@ -59,7 +59,7 @@ def results_csv(night: Night) -> str:
         runs = _counted(night, e)
         cells = [e.experiment, e.parent, e.asset_sha256[:12], _number(_mean(runs)), _gigabytes(runs), str(e.verdict), e.reason or ""]
         numbers = [_number(value) for value in (e.difference, e.interval_low, e.interval_high, e.p, e.noise_sd)]
-        writer.writerow([*cells, _line(e.hypothesis), _line(e.agent), *numbers, e.decided_at])
+        writer.writerow([*cells, line(e.hypothesis), line(e.agent), *numbers, e.decided_at])
     return out.getvalue()
 
 
@@ -72,7 +72,7 @@ def score_column(night: Night) -> str:
 
 
 def _tab(commit: str, runs: list[Run], status: str, description: str) -> str:
-    return "\t".join((commit[:7], _number(_mean(runs)), _gigabytes(runs), status, _line(description)))
+    return "\t".join((commit[:7], _number(_mean(runs)), _gigabytes(runs), status, line(description)))
 
 
 def _counted(night: Night, experiment: Experiment) -> list[Run]:
@@ -104,6 +104,6 @@ def _number(value: float | None) -> str:
     return short if float(short) == value else repr(value)
 
 
-def _line(text: str) -> str:
-    """Text as one cell: no tabs, no line ends."""
-    return " ".join(text.split())
+def line(text: str) -> str:
+    """Text as one cell: no tabs, no line ends, nothing that cannot be printed."""
+    return " ".join("".join(c if c.isprintable() or c.isspace() else " " for c in text).split())

@@ -4,11 +4,16 @@ import csv
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
-from exchange_nights import night
+from exchange_nights import experiment, night, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance import exchange
 from appliance.errors import UsageError
+from appliance.exchange.export import line
+from appliance.records import Night, Reason, Verdict
 
 THEIRS = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\na\t1.200000\t44.0\tkeep\tbaseline\nb\t1.100000\t6.1\tkeep\tone\n"
 THEIRS += "c\t1.150000\t6.1\tdiscard\ttwo\nd\t\t\tcrash\tthree\n"
@@ -40,6 +45,51 @@ def test_csv_and_back_gives_the_same_experiments() -> None:
     assert [run.score for run in after.runs] == [1.205, 1.0, 1.3, None, 1.1]
     assert [e.reason for e in after.experiments] == [e.reason for e in before.experiments]
     assert [e.decided_at for e in after.experiments] == [e.decided_at for e in before.experiments]
+
+
+SCORES = st.floats(1e-9, 1e6, allow_nan=False)
+ROW = st.tuples(st.sampled_from(list(Verdict)), SCORES, st.text(max_size=40), st.sampled_from([None, *Reason]))
+
+
+def any_night(rows: list[tuple[Verdict, float, str, Reason | None]], baseline: float) -> Night:
+    """A night of these experiments; those that failed have no score, all others one run."""
+    runs, experiments = [run(1, 0, baseline)], []
+    for number, (verdict, score, hypothesis, reason) in enumerate(rows, start=1):
+        ran = verdict not in (Verdict.FAILED, Verdict.REJECTED, Verdict.REFUSED)
+        runs += [run(number + 1, number, score)] if ran else []
+        named = [number + 1] if ran else []
+        why = None if ran else str(reason or "no reason")
+        experiments.append(experiment(number, verdict, named, hypothesis=hypothesis, reason=why))
+    return msgspec.structs.replace(night(), runs=runs, experiments=experiments)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ROW, max_size=8), SCORES)
+def test_any_night_comes_back_from_csv_as_it_was(rows: list[tuple[Verdict, float, str, Reason | None]], baseline: float) -> None:
+    before = any_night(rows, baseline)
+    imported = exchange.read_bytes(exchange.results_csv(before).encode(), "night.csv")
+    assert imported.leftovers == []
+    (after,) = imported.nights
+    assert [e.verdict for e in after.experiments] == [e.verdict for e in before.experiments]
+    assert [e.reason for e in after.experiments] == [e.reason for e in before.experiments]
+    assert [e.hypothesis for e in after.experiments] == [line(e.hypothesis) for e in before.experiments]
+    assert [e.asset_sha256 for e in after.experiments] == [e.asset_sha256[:12] for e in before.experiments]
+    assert {r.experiment: r.score for r in after.runs if r.score is not None} == {r.experiment: r.score for r in before.runs}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ROW, max_size=8), SCORES)
+def test_any_night_comes_back_from_five_columns_with_the_three_statuses(
+    rows: list[tuple[Verdict, float, str, Reason | None]], baseline: float
+) -> None:
+    before = any_night(rows, baseline)
+    text = exchange.results_tsv(before)
+    imported = exchange.read_bytes(text.encode(), "results.tsv")
+    assert imported.leftovers == []
+    (after,) = imported.nights
+    assert exchange.results_tsv(after) == text
+    assert {r.experiment: r.score for r in after.runs if r.score is not None} == {r.experiment: r.score for r in before.runs}
+    assert [e.experiment for e in after.experiments] == [e.experiment for e in before.experiments]
 
 
 def test_five_columns_and_back_gives_the_same_experiments() -> None:
