@@ -168,8 +168,8 @@ def table(night: Night) -> str:
 
 def unaccounted(server: MessagesServer, account: Mapping[str, Any]) -> int:
     """Calls that the agent's account and the server's count differ by."""
-    answers = {name: n for name, n in account["answers"].items() if not name.startswith("refused_")}
-    return abs(server.ledger.calls - sum(answers.values()))
+    answers: int = sum(n for name, n in account["answers"].items() if not name.startswith("refused_"))
+    return abs(server.ledger.calls - answers)
 
 
 def live(options: overnight.Options, server: MessagesServer) -> Night:

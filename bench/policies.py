@@ -180,6 +180,7 @@ def climb(seed: int) -> Policy:
     """One constant at a time, a step up or down from the incumbent; the same step again while it is kept."""
     rng = random.Random(seed)
     waiting: list[tuple[str, int]] = []
+    last = [("", 0)]
 
     def propose(view: View) -> Constants | None:
         if view.experiments and view.experiments[-1].verdict is Verdict.KEPT:
@@ -195,7 +196,6 @@ def climb(seed: int) -> Policy:
                 return {name: new}
         return None
 
-    last: list[tuple[str, int]] = [("", 0)]
     return propose
 
 

@@ -115,7 +115,7 @@ def machine(table: Path) -> Machine:
 
 def hopeless(predicted: Mapping[str, Any], budget_s: float, memory_bytes: float | None) -> bool:
     """No step fits into the budget, or the memory does not suffice: certain to fail, so that nobody waits for it."""
-    return predicted.get("seconds", 0.0) > budget_s or predicted.get("memory_bytes", 0.0) > (memory_bytes or math.inf)
+    return bool(predicted.get("seconds", 0.0) > budget_s or predicted.get("memory_bytes", 0.0) > (memory_bytes or math.inf))
 
 
 class Recorded:

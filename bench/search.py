@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from policies import POLICIES, Landscape, night
 from surrogate import Surrogate
 
-from appliance import paths, tasks
+from appliance import tasks
 from appliance.errors import ApplianceError, UsageError
 from appliance.report import charts
 
@@ -38,7 +38,7 @@ Paths = NDArray[np.float64]
 
 MOST_TIME = 0.5
 RESAMPLES = 2000
-PICTURE = paths.share("docs") / "search.svg"
+PICTURE = Path(__file__).resolve().parents[1] / "docs" / "search.svg"
 LABELS = {"ours": "built-in search", "tpe": "Optuna TPE", "random": "random", "climb": "hill climbing"}
 LOOKS = {"ours": ("#0b6e4f", ""), "tpe": ("#b3541e", "7 4"), "random": ("#5b5b8c", "2 3"), "climb": ("#8c2f52", "9 3 2 3")}
 """Colour, and dashes for those who do not see it."""
