@@ -1,12 +1,10 @@
 """The protocol between host and sandbox, once for every kind of sandbox. `docs/protocol.md` is its text."""
 
-import os
 import queue
 import re
 import secrets
 import shutil
 import stat
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,10 +14,10 @@ from typing import Literal, Self
 
 import msgspec
 
+from appliance import temporary
 from appliance.errors import SandboxError
 from appliance.records import ArtifactFile, ExecResult, Reason
 from appliance.sandbox.spec import Check, Folder, Spec, Start
-from appliance.sandbox.sweep import CONTROL_PREFIX, MARKER, Owner, started
 from appliance.sandbox.words import Log, Word
 
 FOLDERS: tuple[Folder, ...] = ("TASK", "ASSET", "DATA", "RAW", "ARTIFACT", "CACHE")
@@ -258,13 +256,10 @@ class ProtocolBox(ABC):
 
 
 def new_control(spec: Spec) -> tuple[str, Path]:
-    """A nonce and the folder through which the host speaks, with the profile in it. Readable by every user: the sandbox's is another."""
+    """A nonce and the folder through which the host speaks, with the profile in it."""
     check_names(spec)
-    control = Path(tempfile.mkdtemp(prefix=CONTROL_PREFIX))
-    control.chmod(0o755)
+    control = temporary.make("control")
     _write(control / "profile.json", spec.profile)
-    owner = Owner(os.getpid(), started(os.getpid()), dict(spec.labels))
-    _write(control / MARKER, msgspec.json.encode(owner), mode=0o600)
     return secrets.token_hex(8), control
 
 
@@ -307,8 +302,8 @@ def check_readable(spec: Spec) -> None:
             raise SandboxError(f"{name}: other users cannot read {host}: chmod -R o+rX it")
 
 
-def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
+def _write(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(data)
-    part.chmod(mode)
+    part.chmod(0o644)
     part.rename(path)

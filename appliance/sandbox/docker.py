@@ -29,7 +29,7 @@ from appliance.sandbox.box import (
 from appliance.sandbox.limits import cpus_of, memory_of
 from appliance.sandbox.spec import Spec
 from appliance.sandbox.stream import Attached
-from appliance.sandbox.sweep import OURS, label_name, owner_label, owner_lives, stale_controls
+from appliance.sandbox.sweep import OURS, label_name, owner_label, owner_lives
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class DockerSandbox:
         return DockerBox(self, spec)
 
     def sweep(self, labels: Mapping[str, str] | None = None) -> list[str]:
-        """Remove containers, volumes and control folders that processes which are gone left, those with these labels."""
+        """Remove containers and volumes that processes which are gone left, those with these labels."""
         wanted = [OURS, *(f"{label_name(key)}={value}" for key, value in (labels or {}).items())]
         removed: list[str] = []
         for container in _engine(lambda: self.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)):
@@ -85,9 +85,6 @@ class DockerSandbox:
             with contextlib.suppress(docker.errors.NotFound):
                 volume.remove(force=True)
                 removed.append(volume.name)
-        for folder in stale_controls(labels):
-            remove_control(folder)
-            removed.append(folder.name)
         return removed
 
 

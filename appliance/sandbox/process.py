@@ -28,7 +28,6 @@ from appliance.sandbox import keeper
 from appliance.sandbox.box import End, ProtocolBox, Refused, argv, environment, new_control, remove_control
 from appliance.sandbox.limits import cpus_of, memory_of
 from appliance.sandbox.spec import Spec
-from appliance.sandbox.sweep import stale_controls
 
 LOOK_S = 0.05
 """Between two looks at what the tree uses."""
@@ -59,13 +58,8 @@ class ProcessSandbox:
         return ProcessBox(self, spec)
 
     def sweep(self, labels: Mapping[str, str] | None = None) -> list[str]:
-        """Remove folders of trees whose host is gone; their keepers have killed the processes."""
-        removed = []
-        for control in stale_controls(labels):
-            shutil.rmtree(_work_of(control), ignore_errors=True)
-            remove_control(control)
-            removed.append(control.name)
-        return removed
+        """Nothing: the keepers of a host that is gone kill its trees, and folders are found by their names (`temporary.sweep`)."""
+        return []
 
 
 class ProcessBox(ProtocolBox):
@@ -75,7 +69,7 @@ class ProcessBox(ProtocolBox):
         began = time.monotonic()
         nonce, control = new_control(spec)
         super().__init__(spec, nonce, control)
-        self._work = _work_of(control)
+        self._work = control.with_name(control.name.replace("-control-", "-work-"))
         self._peak_bytes = 0
         self._oom_killed = False
         self._over = threading.Event()
@@ -254,10 +248,6 @@ class ProcessBox(ProtocolBox):
             self._kill()
         shutil.rmtree(self._work, ignore_errors=True)
         remove_control(self.control)
-
-
-def _work_of(control: Path) -> Path:
-    return control.with_name(control.name.replace("-control-", "-work-"))
 
 
 def _own_user(needed: list[Path]) -> int | None:

@@ -1,11 +1,10 @@
 """From a dataset's name to prepared splits: fetched by hash on the host, prepared by the task's command in the sandbox, once."""
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance import data, hardware, sandbox, tasks
+from appliance import data, hardware, sandbox, tasks, temporary
 from appliance.errors import ApplianceError, UsageError
 from appliance.records import Device
 from appliance.workflows.execution import Corpus
@@ -39,13 +38,13 @@ def corpus(loaded: tasks.LoadedTask, name: str, place: sandbox.Sandbox, device: 
 
     def make(out: Path) -> None:
         note(f"preparing {name}: text into splits (once)")
-        with tempfile.TemporaryDirectory(prefix="appliance-raw-") as raw, task_view(loaded, command) as seen:
+        with temporary.folder("raw") as raw, task_view(loaded, command) as seen:
             for label, folder in folders.items():
-                shutil.copytree(folder, Path(raw) / label)
-            _readable(Path(raw))
+                shutil.copytree(folder, raw / label)
+            _readable(raw)
             spec = sandbox.Spec(
                 command=tuple(command.command),
-                folders={"TASK": seen, "RAW": Path(raw)},
+                folders={"TASK": seen, "RAW": raw},
                 device=device,
                 limits=command.limits,
                 params=params,

@@ -5,7 +5,6 @@ came to is decided here in the order of the design: what the program did, whethe
 """
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from appliance import hardware, sandbox, tasks
+from appliance import hardware, sandbox, tasks, temporary
 from appliance.errors import SandboxError
 from appliance.records import Device, ExecResult, Preset, Profile, Reason, Score, Telemetry
 from appliance.sandbox import failures
@@ -145,8 +144,7 @@ class SandboxExecution:
         """One run; see `Execution.run`."""
         started_at, phases = datetime.now(UTC).isoformat(timespec="milliseconds"), Phases()
         with contextlib.ExitStack() as stack:
-            artifact = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-run-")))
-            artifact.chmod(0o755)
+            artifact = stack.enter_context(temporary.folder("run"))
             train = stack.enter_context(self._standby.take(request.corpus.sha256, self._train_box(request)))
             for file, text in request.files.items():
                 (train.asset / file).parent.mkdir(parents=True, exist_ok=True)

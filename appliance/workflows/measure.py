@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance import hardware, paths, profiles, sandbox
+from appliance import hardware, paths, profiles, sandbox, temporary
 from appliance.errors import ApplianceError
 from appliance.records import ArtifactFile, Device, Limits, Profile
 from appliance.sandbox import failures
@@ -44,12 +43,11 @@ def measure(device: Device, place: sandbox.Sandbox, environment: dict[str, str |
     """
     if device.processes:
         note(f"another process uses {device.name}: the measurement is marked and cannot be shared")
-    with tempfile.TemporaryDirectory(prefix="appliance-probe-") as name:
-        work = Path(name)
+    with temporary.folder("probe") as work:
         task, out = work / "task", work / "out"
         shutil.copytree(paths.share("probe"), task, ignore=shutil.ignore_patterns("__pycache__"))
         out.mkdir()
-        for path in (work, *task.rglob("*"), task):
+        for path in (task, *task.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         spec = sandbox.Spec(
             command=("python3", "-P", "{task}"),

@@ -8,7 +8,6 @@ may run on the host are left out, so the bundle's code runs in the sandbox alone
 import contextlib
 import dataclasses
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance import exchange, judge, ledger, paths, profiles, tasks
+from appliance import exchange, judge, ledger, paths, profiles, tasks, temporary
 from appliance.errors import ApplianceError, UsageError
 from appliance.exchange import Answer, Bundle, FreshRun, Reproduction
 from appliance.records import Command, Estimate, Metric
@@ -102,9 +101,9 @@ def checked_task(opened: Bundle, progress: Progress) -> Iterator[tasks.LoadedTas
         UsageError: its parts contradict each other.
     """
     manifest = opened.manifest
-    with tempfile.TemporaryDirectory(prefix="appliance-bundle-") as name:
-        exchange.write_task(opened, Path(name))
-        loaded = tasks.load(name)
+    with temporary.folder("bundle") as folder:
+        exchange.write_task(opened, folder)
+        loaded = tasks.load(str(folder))
         wrong = None
         if loaded.sha256 != manifest.task_sha256:
             wrong = f"its task is {_short(loaded.sha256)}, its manifest names {_short(manifest.task_sha256)}"

@@ -2,14 +2,13 @@
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from appliance import sandbox, tasks
+from appliance import sandbox, tasks, temporary
 from appliance.records import ArtifactFile, Device, Preset, Profile, Reason, Score
 from appliance.workflows.view import task_view
 
@@ -67,9 +66,7 @@ class Scorer:
             SandboxError: the engine failed.
         """
         command = self._loaded.task.evaluate
-        with tempfile.TemporaryDirectory(prefix="appliance-score-") as name, task_view(self._loaded, command) as seen:
-            out = Path(name)
-            out.chmod(0o755)
+        with temporary.folder("score") as out, task_view(self._loaded, command) as seen:
             wanted = self._preset.evaluation.get(split)
             spec = sandbox.Spec(
                 command=tuple(command.command),

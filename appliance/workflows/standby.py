@@ -4,12 +4,11 @@ It holds nothing of any asset. Its asset's folder is empty until its turn, so no
 """
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance import sandbox
+from appliance import sandbox, temporary
 from appliance.errors import SandboxError
 
 Make = Callable[[Path], contextlib.AbstractContextManager[sandbox.Box]]
@@ -71,7 +70,6 @@ def _serves(waiting: Waiting, data_sha256: str) -> bool:
 
 def _open(data_sha256: str, make: Make) -> Waiting:
     with contextlib.ExitStack() as stack:
-        asset = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-asset-")))
-        asset.chmod(0o755)
+        asset = stack.enter_context(temporary.folder("asset"))
         box = stack.enter_context(make(asset))
         return Waiting(data_sha256=data_sha256, asset=asset, box=box, close=stack.pop_all().close)

@@ -2,19 +2,17 @@
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance import tasks
+from appliance import tasks, temporary
 from appliance.records.task import Command
 
 
 @contextlib.contextmanager
 def task_view(loaded: tasks.LoadedTask, command: Command) -> Iterator[Path]:
     """A folder with just the files that this command may see."""
-    with tempfile.TemporaryDirectory(prefix="appliance-task-") as name:
-        folder = Path(name)
+    with temporary.folder("task") as folder:
         for file in command.files:
             source, target = loaded.folder / file, folder / file
             target.parent.mkdir(parents=True, exist_ok=True)

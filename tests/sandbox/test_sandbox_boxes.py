@@ -320,6 +320,4 @@ time.sleep(1000)
         name = host.stdout.readline().strip()
         assert docker_sandbox.sweep({"night": "orphan"}) == []
         host.kill()
-    removed = docker_sandbox.sweep({"night": "orphan"})
-    assert removed[:2] == [name, name]  # the container and its volume
-    assert len(removed) == 3
+    assert docker_sandbox.sweep({"night": "orphan"}) == [name, name]  # the container and its volume
