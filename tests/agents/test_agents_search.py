@@ -1,6 +1,6 @@
 import json
 
-import search_policies as policies
+import policies
 from agent_nights import Night
 from surrogate import Surrogate
 
