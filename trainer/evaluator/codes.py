@@ -18,7 +18,7 @@ class Known:
 
     code: Tensor
     zero: Tensor | None = None
-    """bool: exactly 0, whatever the tokens."""
+    """bool: should be exactly 0, whatever the tokens; held to it where something is concluded from it."""
     negative: Tensor | None = None
     """bool: so low that softmax makes it 0."""
 
@@ -29,7 +29,8 @@ class Walk(Protocol):
     program: Program
     codes: Tensor
     must_be_finite: set[tuple[int, int | None]]
-    must_be_zero: dict[int, Tensor]
+    must_be_zero: dict[tuple[int, int | None], Tensor]
+    unsigned: set[int]
 
 
 class Lost(Exception):
@@ -56,28 +57,41 @@ class Node:
         position = [argument.name for argument in self.operation._schema.arguments].index(name)
         return self.args[position] if position < len(self.args) else self.kwargs.get(name)
 
-    def dtype(self, name: str) -> torch.dtype | None:
-        """Of the result that the argument refers to."""
-        value = self._reference(name)
+    def dtype(self, name: str | None = None) -> torch.dtype | None:
+        """Of what the argument refers to, None where that is the tokens or a weight; of the first result without a name."""
+        value = self._reference(name) if name is not None else Reference({"node": self.index})
         return self.walk.program.dtypes[value.node][value.item or 0] if isinstance(value, Reference) and value.node is not None else None
 
     def finite(self, name: str) -> None:
         """The argument must be finite when the graph runs."""
-        value = self._reference(name)
-        if isinstance(value, Reference) and value.node is not None:
-            self.walk.must_be_finite.add((value.node, value.item))
-        elif (
-            isinstance(value, Reference)
-            and value.weight is not None
-            and not bool(torch.isfinite(self.walk.program.weights[value.weight]).all())
-        ):
-            raise Lost
+        value, reference = self.named[name], self._reference(name)
+        if not isinstance(value, Known):
+            if not bool(torch.isfinite(value).all()):
+                raise Lost
+        elif reference.node is not None:
+            self.walk.must_be_finite.add((reference.node, reference.item))
+
+    def zeros(self, name: str) -> Tensor | None:
+        """Where the argument is 0; it must be when the graph runs."""
+        value, reference = self.named[name], self._reference(name)
+        zero = zeros_of(value)
+        if zero is not None and isinstance(value, Known):
+            self._hold((reference.node, reference.item), zero)
+        return zero
 
     def zero(self, mask: Tensor) -> None:
         """The result must be 0 there when the graph runs."""
+        self._hold((self.index, None), mask)
+
+    def unsigned(self) -> None:
+        """The zeros of the result lose their sign: that of 0 · x is x's, and x is said not to be in it."""
+        self.walk.unsigned.add(self.index)
+
+    def _hold(self, place: tuple[int, int | None], mask: Tensor) -> None:
         while mask.dim() > 2 and bool((mask == mask[:1]).all()):
             mask = mask[0]
-        self.walk.must_be_zero[self.index] = mask.clone()
+        held = self.walk.must_be_zero.get(place)
+        self.walk.must_be_zero[place] = mask.clone() if held is None else held | mask
 
 
 def flat(value: Any) -> list[Any]:

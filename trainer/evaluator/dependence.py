@@ -7,13 +7,15 @@ cells, and moved like the data by views. An operation without a rule gives every
 argument is then lost, never wrong. If in the end logit [r, i] carries nothing beyond token i of row r, there is no way for a later token
 to reach it.
 
-Two facts about values are used, and both are watched while the real batches run; if one ever fails, the argument does not count:
+Facts about values are used, and all are watched while the real batches run; if one ever fails, the argument does not count:
 
-* A factor that is exactly 0 blocks a product's other factor. True unless that other factor is not finite, so it must be finite.
-* A score that a constant mask made very negative has weight exactly 0 after softmax. So those weights must be 0.
+* A factor that is exactly 0 blocks a product's other factor. So it must be 0 there, and the other factor finite. What is left of that
+  factor is the sign of the zero, which `copysign` or a reciprocal would read: it is taken away as soon as the product is made.
+* A score that a constant mask made very negative has weight exactly 0 after softmax. So those weights must be 0. In float16 that would
+  not be enough: a weight of 2⁻²⁶ is 0 in the result and not in the sum, which is float32. There masks count for nothing.
 
-Tensors that depend on no token (masks, tables, products of weights) are computed for real, and their zeros are known. What this cannot
-show (routing that sorts tokens of different places, FFT convolutions, transposed time) is left to the statistics of `proof.py`.
+Tensors that depend on no token (masks, tables, products of weights) are computed for real, once, and their zeros are known. What this
+cannot show (routing that sorts tokens of different places, FFT convolutions, transposed time) is left to the statistics of `proof.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,35 +37,43 @@ class Watch:
 
     finite: set[tuple[int, int | None]]
     """(node, item) whose values must all be finite."""
-    zero: dict[int, Tensor]
-    """Node → where its result must be exactly 0."""
+    zero: dict[tuple[int, int | None], Tensor]
+    """(node, item) → where it must be exactly 0."""
+    unsigned: set[int]
+    """Nodes whose zeros lose their sign as soon as they are made."""
     broken: bool = False
 
     def callbacks(self) -> Mapping[int, Callable[[Any], None]]:
         """For `Program.__call__`."""
-        result: dict[int, Callable[[Any], None]] = {}
-        for index in {node for node, _ in self.finite} | set(self.zero):
-            result[index] = self._look(index, [item for node, item in self.finite if node == index], self.zero.get(index))
-        return result
+        places = {node for node, _ in [*self.finite, *self.zero]} | self.unsigned
+        return {index: self._look(index) for index in places}
 
-    def _look(self, index: int, items: list[int | None], zero: Tensor | None) -> Callable[[Any], None]:
+    def _look(self, index: int) -> Callable[[Any], None]:
+        finite = [item for node, item in self.finite if node == index]
+        zero = {item: mask for (node, item), mask in self.zero.items() if node == index}
+
         def look(result: Any) -> None:
-            for item in items:
-                value = result if item is None else result[item]
-                if value.is_floating_point() and not bool(
-                    torch.isfinite(value.sum(dtype=torch.float64) if value.numel() < 1 << 26 else value).all()
-                ):
-                    self.broken = True
-            if zero is not None and bool((result.ne(0) & zero).any()):
+            if any(not _finite(result if item is None else result[item]) for item in finite):
                 self.broken = True
+            if any(bool(((result if item is None else result[item]).ne(0) & mask).any()) for item, mask in zero.items()):
+                self.broken = True
+            if index in self.unsigned and (result.is_floating_point() or result.is_complex()):
+                result.add_(0.0)  # −0 + 0 is +0, and nothing else changes
 
         return look
+
+
+def _finite(value: Tensor) -> bool:
+    if value.is_floating_point() and value.numel() < 1 << 26:
+        value = value.sum(dtype=torch.float64)  # not finite if one of them is not; cheaper than a mask of all
+    return bool(torch.isfinite(value).all())
 
 
 def prove_causal(program: Program) -> Watch | None:
     """What must be watched so that every logit [r, i] depends on tokens 0..i of row r alone; None where that cannot be shown."""
     rows, length = program.batch, program.length
     device = program.device
+    program.settle()
     place = torch.arange(rows * length, dtype=torch.int32, device=device).reshape(rows, length)
     row = (place // length) * length
     try:
@@ -77,7 +87,7 @@ def prove_causal(program: Program) -> Watch | None:
             return None
     except (Lost, RuntimeError, IndexError, TypeError, ValueError, KeyError, NotImplementedError):
         return None
-    return Watch(finite=walk.must_be_finite, zero=walk.must_be_zero)
+    return Watch(finite=walk.must_be_finite, zero=walk.must_be_zero, unsigned=walk.unsigned)
 
 
 class _Walk:
@@ -86,14 +96,17 @@ class _Walk:
     def __init__(self, program: Program, codes: Tensor) -> None:
         self.program, self.codes = program, codes
         self.must_be_finite: set[tuple[int, int | None]] = set()
-        self.must_be_zero: dict[int, Tensor] = {}
-        self.results: list[Any] = [None] * len(program.calls)
+        self.must_be_zero: dict[tuple[int, int | None], Tensor] = {}
+        self.unsigned: set[int] = set()
+        self.results: list[Any] = [(program.constants or {}).get(index) for index in range(len(program.calls))]
         self.shapes = program.shapes
 
     def run(self) -> Tensor:
         """Codes of the logits."""
         with torch.no_grad():
             for index, (operation, args, kwargs) in enumerate(self.program.calls):
+                if not self.program.varies[index]:
+                    continue
                 self.results[index] = self._node(index, operation, args, kwargs)
                 for freed in self.program.frees[index]:
                     self.results[freed] = None
@@ -117,8 +130,6 @@ class _Walk:
         name = operation._schema.name.removeprefix("aten::")
         values = [self._get(value) for value in args]
         named = {key: self._get(value) for key, value in kwargs.items()}
-        if not any(isinstance(value, Known) for value in flat([values, list(named.values())])):
-            return operation(*values, **named)
         for argument, value in zip(operation._schema.arguments, values, strict=False):
             named.setdefault(argument.name, value)
         for argument in operation._schema.arguments:

@@ -2,7 +2,8 @@
 
 The operations come from `torch.ops.aten` by a name that is on the allowlist. Before it ever runs, the graph is walked once on the `meta`
 device, where tensors have shapes but no memory: that gives every result's size, and a graph that would not fit is refused without having
-allocated anything.
+allocated anything. What depends on no token is computed once: a sum by atomics may come out otherwise the second time, and whatever was
+argued from its value would no longer hold.
 """
 
 import math
@@ -32,7 +33,12 @@ class Program:
         """Per node, of each result; known once the graph was measured."""
         self.dtypes: list[list[torch.dtype]] = []
         self.calls: list[tuple[Callable[..., Any], list[Any], dict[str, Any]]] = []
+        self.varies: list[bool] = []
+        """Per node: whether it depends on the tokens."""
+        self.constants: dict[int, Any] | None = None
+        """Node → result, of those that do not and that others read; None until `settle`."""
         last: dict[int, int] = {}
+        read: set[int] = {graph.output["node"]}
         for index, node in enumerate(graph.nodes):
             name, _, overload = node["op"].removeprefix("aten.").rpartition(".")
             if node["op"].removeprefix("aten.") not in operations():
@@ -41,29 +47,48 @@ class Program:
             kwargs = {key: literal(value) for key, value in node["kwargs"].items()}
             if any(argument.name == "device" for argument in operation._schema.arguments) and "Tensor self" not in str(operation._schema):
                 kwargs["device"] = device
-            self.calls.append((operation, [literal(value) for value in node["args"]], kwargs))
-            for reference in references([node["args"], node["kwargs"]]):
-                last[reference] = index
+            args = [literal(value) for value in node["args"]]
+            self.calls.append((operation, args, kwargs))
+            given = references([args, list(kwargs.values())])
+            self.varies.append(any(one.weight is None and (one.node is None or self.varies[one.node]) for one in given))
+            for one in given:
+                if one.node is not None:
+                    last[one.node] = index
+                    if self.varies[index]:
+                        read.add(one.node)
         last[graph.output["node"]] = len(graph.nodes)
         self.frees: list[list[int]] = [[] for _ in graph.nodes]
-        for index in range(len(graph.nodes)):
-            self.frees[last.get(index, index)].append(index) if last.get(index, index) < len(graph.nodes) else None
+        for index, varies in enumerate(self.varies):
+            if last.get(index, index) < len(graph.nodes) and (varies or index not in read):
+                self.frees[last.get(index, index)].append(index)
 
     def __call__(self, tokens: Tensor, watch: Mapping[int, Callable[[Any], None]] | None = None) -> Tensor:
         """Run the graph. `watch` calls back with the result of the nodes it names."""
+        settled = self.constants or {}
+        results: list[Any] = [settled.get(index) for index in range(len(self.calls))]
+        self._run(results, tokens, [varies or self.constants is None for varies in self.varies], watch or {})
+        return self._resolve(Reference(self._output), tokens, results)
+
+    def settle(self) -> None:
+        """Compute what depends on no token, for every later call."""
         results: list[Any] = [None] * len(self.calls)
+        self._run(results, None, [not varies for varies in self.varies], {})
+        self.constants = {index: result for index, result in enumerate(results) if result is not None}
+
+    def _run(self, results: list[Any], tokens: Tensor | None, wanted: list[bool], watch: Mapping[int, Callable[[Any], None]]) -> None:
         with torch.no_grad():
             for index, (operation, args, kwargs) in enumerate(self.calls):
+                if not wanted[index]:
+                    continue
                 bound = [self._resolve(value, tokens, results) for value in args]
                 named = {key: self._resolve(value, tokens, results) for key, value in kwargs.items()}
                 results[index] = operation(*bound, **named)
-                if watch is not None and index in watch:
+                if index in watch:
                     watch[index](results[index])
                 for freed in self.frees[index]:
                     results[freed] = None
-            return self._resolve(Reference(self._output), tokens, results)
 
-    def _resolve(self, value: Any, tokens: Tensor, results: list[Any]) -> Any:
+    def _resolve(self, value: Any, tokens: Tensor | None, results: list[Any]) -> Any:
         if type(value) is Reference:
             if value.node is not None:
                 result = results[value.node]
@@ -93,6 +118,7 @@ class Program:
         def account(index: int) -> Callable[[Any], None]:
             def look(result: Any) -> None:
                 nonlocal live
+                self._check_bounds(index)
                 for tensor in result if isinstance(result, (list, tuple)) else [result]:
                     dtypes.add(tensor.dtype)
                     self.shapes[index].append(tuple(tensor.shape))
@@ -120,6 +146,16 @@ class Program:
         if not isinstance(output, Tensor):
             raise FormatError("the graph's output is not one tensor")
         return tuple(output.shape), output.dtype, dtypes
+
+    def _check_bounds(self, index: int) -> None:
+        """Refuse what torch itself does not check on every device: an inverse transform that reads more than it was given."""
+        operation, args, _ = self.calls[index]
+        if operation._schema.name == "aten::_fft_c2r":
+            if len(args) < 4:
+                raise FormatError(f"node {index} (aten._fft_c2r): give its arguments by position")
+            source, dims, _, size = args
+            if not dims or self.shape(source)[dims[-1]] != size // 2 + 1:
+                raise FormatError(f"node {index} (aten._fft_c2r): {size} values are not made of {list(self.shape(source))}")
 
     def product_flops(self) -> int:
         """FLOPs of the products with matrices (not of attention) in one call of a measured graph."""
@@ -162,16 +198,8 @@ def literal(value: Any) -> Any:
     return Reference(value)
 
 
-def references(value: Any) -> list[int]:
-    """Nodes that an argument refers to."""
+def references(value: Any) -> list[Reference]:
+    """All that an argument refers to."""
     if type(value) is list:
         return [reference for item in value for reference in references(item)]
-    if type(value) is dict:
-        if "node" in value:
-            return [value["node"]]
-        return (
-            [reference for item in value.values() for reference in references(item)]
-            if "weight" not in value and "input" not in value
-            else []
-        )
-    return []
+    return [value] if type(value) is Reference else []

@@ -44,6 +44,7 @@ def _scaled(node: Node) -> Known:
     zero = either(zeros_of(first), zeros_of(second), shape)
     if zero is not None:
         node.zero(zero)
+        node.unsigned()
         result.zero, result.code = zero, result.code.masked_fill(zero, BOTTOM)
     return result
 
@@ -125,7 +126,7 @@ def _moved(node: Node) -> Any:
 
     def move(pick: Callable[[Any], Any]) -> Any:
         positional = [value if name in _PLACES else pick(value) for name, value in zip(names, node.values, strict=False)]
-        result = node.operation(*positional, **{key: pick(node.named[key]) for key in node.kwargs})
+        result = node.operation(*positional, **{key: node[key] if key in _PLACES else pick(node[key]) for key in node.kwargs})
         return list(result) if isinstance(result, (list, tuple)) else result
 
     def codes(value: Any) -> Any:
@@ -186,11 +187,10 @@ def _scanned(node: Node) -> Any:
 
 def _softmax(node: Node) -> Known:
     known, dim = node["self"], node["dim"]
-    code = known.code if known.negative is None else known.code.masked_fill(known.negative, BOTTOM)
-    spread = code.amax(dim=dim, keepdim=True).expand(node.shapes[0])
-    if known.negative is None or "log" in node.operation._schema.name:
+    if known.negative is None or "log" in node.operation._schema.name or node.dtype() is torch.float16:
         return Known(known.code.amax(dim=dim, keepdim=True).expand(node.shapes[0]))
     node.zero(known.negative)
+    spread = known.code.masked_fill(known.negative, BOTTOM).amax(dim=dim, keepdim=True).expand(node.shapes[0])
     return Known(spread.masked_fill(known.negative, BOTTOM), zero=known.negative)
 
 
@@ -212,18 +212,18 @@ def _product(node: Node, first_name: str, second_name: str) -> Tensor:
     first, second = node[first_name], node[second_name]
     like = node.walk.codes
     a, b = code_of(first, like), code_of(second, like)
-    zero_a, zero_b = zeros_of(first), zeros_of(second)
     shape = (*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    zero_a = node.zeros(first_name)
+    zero_b = node.zeros(second_name) if zero_a is None else None
     if zero_a is None and zero_b is None:
         return torch.maximum(a.amax(-1, keepdim=True), b.amax(-2, keepdim=True)).expand(shape)
+    node.finite(first_name)
+    node.finite(second_name)
+    node.unsigned()
     if zero_a is not None:  # [.., i, k]: what of b's row k reaches row i
-        node.finite(second_name)
-        node.finite(first_name)
         reach = torch.maximum(a, b.amax(-1)[..., None, :]).masked_fill(zero_a, BOTTOM)
         return reach.amax(-1, keepdim=True).expand(shape)
     assert zero_b is not None
-    node.finite(first_name)
-    node.finite(second_name)
     reach = torch.maximum(b, a.amax(-2)[..., :, None]).masked_fill(zero_b, BOTTOM)
     return reach.amax(-2, keepdim=True).expand(shape)
 
@@ -249,6 +249,7 @@ def _attention(node: Node) -> Known | None:
     for name in ("query", "key", "value"):
         node.finite(name)
     node.walk.must_be_finite.add((node.index, None))
+    node.unsigned()
     q, k, v = (code_of(part, like).amax(-1) for part in (query, key, value))  # [.., L], [.., S], [.., S]
     kv = torch.maximum(k, v)
     if node["enable_gqa"] and kv.shape[-2] != q.shape[-2]:
@@ -262,9 +263,10 @@ def _attention(node: Node) -> Known | None:
             return None
         if isinstance(mask, Known) and node.dtype("attn_mask") is not torch.bool:
             return None  # a float mask made of tokens: its −inf is not known apart from very negative
-        blocked = mask.zero if isinstance(mask, Known) else ~mask if mask.dtype == torch.bool else mask == -torch.inf
+        blocked = node.zeros("attn_mask") if isinstance(mask, Known) else ~mask if mask.dtype == torch.bool else mask == -torch.inf
         reach = torch.maximum(kv[..., None, :], code_of(mask, like))
         if blocked is not None:
+            blocked = blocked & ~blocked.all(-1, keepdim=True)  # a query that may see nothing: kernels differ in what they give it
             reach = reach.masked_fill(blocked, BOTTOM)
         reach = reach.amax(-1)
     return Known(torch.maximum(q, reach)[..., None].expand(node.shapes[0]))
@@ -287,6 +289,8 @@ def _recurrent(node: Node) -> list[Known] | None:
 def _cell(node: Node) -> Any:
     like = node.walk.codes
     states = node["hx"] if isinstance(node["hx"], list) else [node["hx"]]
+    if any(code_of(part, like).dim() != 2 for part in (node["input"], *states)):
+        return None
     code = code_of(node["input"], like).amax(-1, keepdim=True)
     for state in states:
         code = torch.maximum(code, code_of(state, like).amax(-1, keepdim=True))
