@@ -86,8 +86,7 @@ def _attribution(done: Aftermath) -> None:
         if row["loss"] is not None:
             loss, span = f"{row['loss']:+.5f}", f"{row['interval_low']:+.5f} to {row['interval_high']:+.5f}"
             share = f"{row['share']:.0%}" if row["share"] is not None else None
-        said = {True: "carries gain", False: "not beyond the noise"}.get(row["carries"], "")
-        reading = ": ".join(filter(None, (said, row["note"])))
+        reading = ": ".join(filter(None, (row["reading"], row["note"])))
         rows.append((row["experiment"], row["runs"], loss, span, share, reading, row["change"][:60]))
     printing.table(("change", "runs", "loss without it", "95 % interval", "share", "reading", ""), rows)
 

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Literal
 
 from appliance.judge import student
 from appliance.judge.noise import Noise, pool
 from appliance.records import Metric
 from appliance.records.base import Count, Record
+
+Reading = Literal["carries gain", "came along", "not settled", "better without it"]
 
 
 class Part(Record, frozen=True, kw_only=True):
@@ -24,6 +27,8 @@ class Part(Record, frozen=True, kw_only=True):
     """loss / gain of the winner over the baseline; shares need not add up to 1, as changes interact."""
     carries: bool
     """The whole interval is above 0."""
+    reading: Reading
+    """What the interval says, for people. `came along`: it holds no loss that matters; `not settled`: it holds both that and none."""
 
 
 def attribute(
@@ -53,6 +58,15 @@ def attribute(
                 interval_high=loss + reach,
                 share=loss / gain if gain else None,
                 carries=loss - reach > 0,
+                reading=_reading(loss - reach, loss + reach, metric.smallest_effect),
             )
         )
     return sorted(found, key=lambda part: (-part.loss, part.change))
+
+
+def _reading(low: float, high: float, smallest_effect: float) -> Reading:
+    if low > 0:
+        return "carries gain"
+    if high < 0:
+        return "better without it"
+    return "came along" if high <= smallest_effect else "not settled"

@@ -1,7 +1,9 @@
 """Where the night went: by what the device did, by what the runs were for, and how many runs there was room for."""
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from appliance.records import Run
 from appliance.report import numbers
@@ -32,15 +34,34 @@ class Clock:
     phases: list[tuple[str, str]] = field(default_factory=list)
     counts: str = ""
     overlap: bool = False
+    of_a_run: list[Part] = field(default_factory=list)
+    """One run in the order of its phases: medians of the runs that were scored once."""
+    of_a_run_title: str = ""
+    later: str = ""
+    """What came after the night, in a sentence."""
 
 
-_PART_OF_PHASE = {
-    "create": "startup",
-    "import": "startup",
-    "startup": "startup",
-    "budget": "busy",
-    "finish": "finish",
-    "evaluate": "evaluate",
+_PHASES: Final = {
+    "create": ("Sandbox made", "startup"),
+    "import": ("Imports, before the asset's own code", "startup"),
+    "startup": ("The asset sets itself up", "startup"),
+    "mark": ("Checks before the budget begins", "other"),
+    "budget": ("The budget: the asset trains", "busy"),
+    "finish": ("Beyond the budget, to hand over", "finish"),
+    "collect": ("Artifact copied, sandbox removed", "other"),
+    "check": ("Checks of the artifact", "other"),
+    "evaluate": ("Evaluation", "evaluate"),
+}
+"""Phase of `Run.phases` → what a reader is told it is, and the part of the night that it belongs to. With sandboxes that stand by, the
+imports are over before a run begins, and the evaluation's sandbox is made with the run's own."""
+_PURPOSES: Final = {
+    "calibration": "Calibration",
+    "screen": "Screening",
+    "replicate": "Repeats with fresh seeds",
+    "rebaseline": "Reference again",
+    "confirm": "Confirmation",
+    "attribute": "Attribution",
+    "lost": "Lost: failed, rejected, invalid, interrupted",
 }
 
 
@@ -49,7 +70,7 @@ def run_seconds(run: Run) -> dict[str, float]:
     if run.phases:
         sums = dict.fromkeys(("startup", "busy", "finish", "evaluate", "other"), 0.0)
         for phase, seconds in run.phases.items():
-            sums[_PART_OF_PHASE.get(phase, "other")] += seconds
+            sums[_PHASES[phase][1] if phase in _PHASES else "other"] += seconds
         return sums
     parts = {
         "startup": (run.create_s or 0.0) + (run.startup_s or 0.0),
@@ -67,7 +88,7 @@ def build(facts: Facts) -> Clock:
     """The section for one night."""
     sums = {"busy": 0.0, "startup": 0.0, "evaluate": 0.0, "finish": 0.0, "other": 0.0}
     purpose: dict[str, float] = {}
-    for run in facts.runs:
+    for run in facts.own:
         parts = run_seconds(run)
         for name, seconds in parts.items():
             sums[name] += seconds
@@ -77,7 +98,7 @@ def build(facts: Facts) -> Clock:
     elapsed = facts.elapsed_s or 0.0
     waiting = max(0.0, elapsed - inside)
     total = max(elapsed, inside)
-    if facts.plan.imported and facts.runs:
+    if facts.plan.imported and facts.own:
         return Clock(
             counts=_tried(facts) + (f", {numbers.duration(inside)} in all" if inside else "") + "; what their time went into is not told."
         )
@@ -86,29 +107,24 @@ def build(facts: Facts) -> Clock:
     activity = _bar(
         [
             ("Device busy (the granted budgets)", "busy", sums["busy"]),
-            ("Start-up of sandboxes", "startup", sums["startup"]),
+            ("Starting up: sandbox, imports, asset", "startup", sums["startup"]),
             ("Evaluation", "evaluate", sums["evaluate"]),
-            ("Handing over, copying, removing", "finish", sums["finish"] + sums["other"]),
-            ("Waiting: proposals, judging, preparation", "waiting", waiting),
+            ("Checking, copying, cleaning up", "finish", sums["finish"] + sums["other"]),
+            ("Between runs: proposals, verdicts, waiting for calm", "waiting", waiting),
         ],
         total,
     )
-    names = {
-        "calibration": "Calibration",
-        "screen": "Screening",
-        "replicate": "Repeats with fresh seeds",
-        "rebaseline": "Baseline again",
-        "confirm": "Confirmation",
-        "attribute": "Attribution",
-        "lost": "Lost: failed, rejected, invalid, interrupted",
-    }
+    scored_once = [r for r in facts.own if r.status == "ok" and len(r.scores) == 1 and r.phases]
     return Clock(
-        numbers.duration(total),
-        activity,
-        _bar([(names[k], k, purpose[k]) for k in names if k in purpose], max(inside, 1e-9)),
-        _phases(facts),
-        _counts(facts, elapsed),
-        inside > elapsed * 1.02 > 0,
+        total=numbers.duration(total),
+        activity=activity,
+        purpose=_bar([(_PURPOSES[k], k, purpose[k]) for k in _PURPOSES if k in purpose], max(inside, 1e-9)),
+        phases=_phases(facts),
+        counts=_counts(facts, elapsed),
+        overlap=inside > elapsed * 1.02 > 0,
+        of_a_run=_of_a_run(scored_once),
+        of_a_run_title=f"What one run goes through, by the medians of {numbers.plural(len(scored_once), 'run')}",
+        later=_later(facts),
     )
 
 
@@ -137,27 +153,35 @@ def _phases(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _counts(facts: Facts, elapsed: float) -> str:
-    costs = [sum(run_seconds(r).values()) for r in facts.runs if r.kind == "calibration" and r.status == "ok"]
-    costs = costs or [sum(run_seconds(r).values()) for r in facts.runs if r.status == "ok"]
+    costs = [sum(run_seconds(r).values()) for r in facts.own if r.kind == "calibration" and r.status == "ok"]
+    costs = costs or [sum(run_seconds(r).values()) for r in facts.own if r.status == "ok"]
     tried = _tried(facts)
     if not costs or not elapsed or statistics.median(costs) <= 0:
         return tried + "."
     cost = statistics.median(costs)
     room = int(elapsed // cost)
     return (
-        f"{tried}. At the calibrated {numbers.duration(cost)} a run there was room for {numbers.plural(room, 'run')} back to back "
-        f"in {numbers.duration(elapsed)}.{_phases_of_a_run(facts)}"
+        f"{tried}. At {numbers.duration(cost)} each, as calibrated, {numbers.plural(room, 'run')} back to back would have fitted into "
+        f"{numbers.duration(elapsed)}."
     )
 
 
-def _phases_of_a_run(facts: Facts) -> str:
-    """Medians over the runs that were scored once, as a sentence; "" where no run recorded them."""
-    runs = [r for r in facts.runs if r.status == "ok" and len(r.scores) == 1 and r.phases]
+def _of_a_run(runs: list[Run]) -> list[Part]:
     if not runs:
+        return []
+    medians = {phase: statistics.median(r.phases.get(phase, 0.0) for r in runs) for phase in _PHASES}
+    parts = [(name, "finish" if part == "other" else part, medians[phase]) for phase, (name, part) in _PHASES.items()]
+    return _bar(parts, max(sum(medians.values()), 1e-9))
+
+
+def _later(facts: Facts) -> str:
+    kinds = Counter[str](r.kind for r in facts.later)
+    if not kinds:
         return ""
-    medians = {phase: statistics.median(r.phases.get(phase, 0.0) for r in runs) for phase in runs[0].phases}
-    return " Of a run, by phase: " + ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in medians.items()) + "."
+    said = " and ".join(f"{numbers.plural(kinds[k], 'run')} of {_PURPOSES[k].lower()}" for k in _PURPOSES if kinds[k])
+    seconds = sum(sum(run_seconds(r).values()) for r in facts.later)
+    return f"Not counted here, because they came after the night: {said}, {numbers.duration(seconds)} in all."
 
 
 def _tried(facts: Facts) -> str:
-    return f"{numbers.plural(len(facts.experiments), 'experiment')} from {numbers.plural(len(facts.runs), 'run')}"
+    return f"{numbers.plural(len(facts.experiments), 'experiment')} from {numbers.plural(len(facts.own), 'run')}"

@@ -6,9 +6,10 @@ experiment; where there is none, the experiments' own numbers are added up.
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from appliance.records import Run
 from appliance.report import numbers
 from appliance.report.facts import KEPT, Facts
 
@@ -28,10 +29,17 @@ def build(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _energy(facts: Facts) -> list[tuple[str, str]]:
-    joules = [r.telemetry.energy_j for r in facts.runs if r.telemetry.energy_j is not None]
     watts = [r.telemetry.power_w_mean for r in facts.runs if r.telemetry.power_w_mean is not None]
-    drawn = _over(f"{numbers.significant(sum(joules) / 3.6e6)} kWh", len(joules), len(facts.runs), "run") if joules else "unknown"
-    return [("Energy of the device", drawn), *([("Mean power while running", f"{statistics.fmean(watts):.0f} W")] if watts else [])]
+    return [
+        ("Energy of the device", _drawn(facts.own)),
+        *([("Energy after the night", _drawn(facts.later))] if facts.later else []),
+        *([("Mean power while running", f"{statistics.fmean(watts):.0f} W")] if watts else []),
+    ]
+
+
+def _drawn(runs: Sequence[Run]) -> str:
+    joules = [r.telemetry.energy_j for r in runs if r.telemetry.energy_j is not None]
+    return _over(f"{numbers.significant(sum(joules) / 3.6e6)} kWh", len(joules), len(runs), "run") if joules else "unknown"
 
 
 def _use(facts: Facts) -> list[tuple[str, str]]:

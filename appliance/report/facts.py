@@ -1,13 +1,15 @@
 """What the sections of a page share, worked out once from the record: baseline, winner, lineage, noise, counts.
 
 Only runs that count are averaged: status ok, a score, and for an experiment only the runs its verdict names (not the
-screening run). Confirmation runs are kept apart: they were scored on other splits.
+screening run). Confirmation runs are kept apart: they were scored on other splits. So are runs that came after the night, which
+has its own clock: it stands still between a cut and its resumption, and is over at the night's end.
 """
 
 import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
@@ -91,11 +93,23 @@ class Facts:
 
     @cached_property
     def runs_of(self) -> dict[int, list[Run]]:
-        """Experiment number → its runs, in order."""
+        """Experiment number → its runs, in order; not an attribution's, which ran the winner with and without that experiment's change."""
         found: dict[int, list[Run]] = {}
         for run in self.runs:
-            found.setdefault(run.experiment, []).append(run)
+            if run.kind != "attribute":
+                found.setdefault(run.experiment, []).append(run)
         return found
+
+    @cached_property
+    def later(self) -> list[Run]:
+        """Runs that came while the night stood still or was over: an attribution's, and those of a confirmation asked for again."""
+        return [r for r in self.runs if r.kind == "attribute" or (r.kind == "confirm" and self._over(numbers.moment(r.started_at)))]
+
+    @cached_property
+    def own(self) -> list[Run]:
+        """Runs of the night itself."""
+        later = {r.run for r in self.later}
+        return [r for r in self.runs if r.run not in later]
 
     @cached_property
     def baseline_runs(self) -> list[Run]:
@@ -204,15 +218,29 @@ class Facts:
 
     @cached_property
     def elapsed_s(self) -> float | None:
-        """From start to end by the record's own times; the last thing known where the night has no end."""
-        start = numbers.moment(self.plan.started_at)
-        ends = [
-            numbers.moment(t) for t in (self.state.ended_at, *(e.decided_at for e in self.experiments), *(r.started_at for r in self.runs))
-        ]
-        known = [e for e in ([ends[0]] if ends[0] else ends) if e is not None]
-        if start is None or not known:
+        """The night's clock at its end by the record's own times; at the last thing known where the night has no end."""
+        end = self.clock_at(self.state.ended_at)
+        latest = [self.clock_at(t) for t in (*(e.decided_at for e in self.experiments), *(r.started_at for r in self.own))]
+        known = [s for s in ([end] if end is not None else latest) if s is not None]
+        return max(0.0, *known) if known else None
+
+    def clock_at(self, time: str | None) -> float | None:
+        """Seconds on the night's clock at a time of the record; None where that or the night's start is unknown."""
+        start, at = numbers.moment(self.plan.started_at), numbers.moment(time)
+        if start is None or at is None:
             return None
-        return max(0.0, (max(known) - start).total_seconds())
+        return (at - start - sum((min(at, until) - cut for cut, until in self._stood_still if cut < at), timedelta())).total_seconds()
+
+    @cached_property
+    def _stood_still(self) -> list[tuple[datetime, datetime]]:
+        """From each cut to its resumption."""
+        pairs = [(numbers.moment(str(cut.get("at"))), numbers.moment(str(cut.get("resumed_at")))) for cut in self.state.cuts]
+        return [(at, until) for at, until in pairs if at is not None and until is not None and at < until]
+
+    def _over(self, at: datetime | None) -> bool:
+        """Whether the night's clock stood still at a moment; False where either is unknown."""
+        end = numbers.moment(self.state.ended_at)
+        return at is not None and ((end is not None and at > end) or any(cut < at < until for cut, until in self._stood_still))
 
     @cached_property
     def running(self) -> bool:

@@ -165,11 +165,13 @@ def _times(times: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as `0.3 s`, `42 s`, `5 min 03 s`, `7 h 41 min`."""
+    """Seconds as `under 0.01 s`, `0.3 s`, `42 s`, `5 min 03 s`, `7 h 41 min`."""
     if seconds is None or not math.isfinite(seconds):
         return UNKNOWN
     if seconds < 0:
         return "−" + duration(-seconds)
+    if 0 < seconds < 0.01:
+        return f"under 0.01{NARROW}s"
     if seconds < 9.95:
         return f"{significant(seconds, 2)}{NARROW}s"
     if seconds < 119.5:

@@ -94,15 +94,16 @@ def _heights(facts: Facts) -> list[tuple[str, str, float]]:
 def _glance(facts: Facts) -> list[tuple[str, str]]:
     """The strip under the verdict."""
     kept = facts.verdicts["kept"] + facts.verdicts["kept_simpler"]
+    lost = facts.verdicts["failed"] + facts.verdicts["rejected"]
     untold = "preset.budget_s" in facts.plan.unknown
     facts_of = [
         ("Device", facts.plan.device.name),
         ("Night", f"{numbers.day(facts.plan.started_at)}, {numbers.duration(facts.elapsed_s)}" if facts.plan.started_at else "unknown"),
-        ("Experiments", f"{len(facts.experiments)}, {kept} kept, {facts.verdicts['failed'] + facts.verdicts['rejected']} failed"),
-        ("Runs", str(len(facts.runs)) + ("" if untold else f" of {numbers.duration(facts.plan.preset.budget_s)}")),
+        ("Experiments", f"{len(facts.experiments)}, {kept} kept, {lost} failed or rejected"),
+        ("Runs", str(len(facts.own)) + ("" if untold else f" of {numbers.duration(facts.plan.preset.budget_s)}")),
         ("Agent", facts.plan.agent),
     ]
-    joules = [r.telemetry.energy_j for r in facts.runs if r.telemetry.energy_j is not None]
+    joules = [r.telemetry.energy_j for r in facts.own if r.telemetry.energy_j is not None]
     if joules:
         facts_of.append(("Energy", f"{numbers.significant(sum(joules) / 3.6e6)} kWh"))
     return facts_of

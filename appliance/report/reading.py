@@ -67,7 +67,7 @@ def _progress(facts: Facts) -> tuple[str, str]:
     if times <= 0.67:
         return (
             "room to grow",
-            f"The winner takes {after} {label} where the reference took {before}: fewer and dearer ones pay on this device.",
+            f"The winner takes {after} {label} where the reference took {before}: on this device fewer, more expensive ones pay off.",
         )
     return "", ""
 
@@ -83,12 +83,12 @@ def _roof(facts: Facts) -> tuple[str, str]:
     peak = facts.plan.profile.peak_flops
     of_peak = f" of the {numbers.scaled(peak, 'FLOP/s')} measured" if peak else ""
     if new >= _NEAR_ROOF:
-        return "rate-limited", f"It works at {numbers.percent(new)}{of_peak}: only less arithmetic would make it faster."
+        return "rate-limited", f"The winner works at {numbers.percent(new)}{of_peak}: only less arithmetic would make it faster."
     if old is not None and new < 0.8 * old:
         return (
             "bandwidth- and overhead-limited",
             f"{label} falls from {numbers.percent(old)} to {numbers.percent(new)}{of_peak}: the smaller operations wait for memory and "
-            "launches, not for the matrix units, and it wins all the same.",
+            "launches, not for the matrix units, yet it wins.",
         )
     if old is not None and new > 1.2 * old:
         return "", f"{label} rises from {numbers.percent(old)} to {numbers.percent(new)}{of_peak}."

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from appliance.records import Reason, Run
 from appliance.report import numbers
 from appliance.report.facts import Facts
 
@@ -29,7 +30,7 @@ def use(facts: Facts) -> Use:
         commands = [
             ("Use it: the winner's own files", f"cp {files} ."),
             ("Start the next night from it", f"appliance overnight --from {shlex.quote(night)}"),
-            ("Hand it to someone, who runs it again", f"appliance bundle {shlex.quote(night)}"),
+            ("Pack it for someone else to run again", f"appliance bundle {shlex.quote(night)}"),
         ]
     if facts.plan.command:
         commands.append(("Repeat this night", shlex.join(facts.plan.command)))
@@ -49,8 +50,11 @@ class Part:
     experiment: int | None
     effect: str
     span: str
-    share: str
-    carries: str
+    runs: str = ""
+    """Of the winner without it."""
+    share: str = ""
+    reading: str = ""
+    """What the interval says, and what stood in the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +63,40 @@ class Attribution:
 
     measured: bool
     parts: list[Part] = field(default_factory=list)
+    smallest: str = ""
+    """The smallest effect worth having."""
 
 
 def attribution(facts: Facts) -> Attribution:
     """Each change removed in turn where that was run; else the steps as they were judged, which is not the same and is said."""
     parts = [_removed(facts, row) for row in facts.state.attribution]
     if parts:
-        return Attribution(True, parts)
+        return Attribution(True, parts, f"{numbers.literal(facts.metric.smallest_effect)} {facts.metric.unit}")
     chain = []
     for e in facts.lineage if any(numbers.known(e.difference) for e in facts.lineage) else []:
         effect, span = numbers.with_interval(e.difference, e.interval_low, e.interval_high)
-        chain.append(Part(e.hypothesis[:200], e.experiment, effect, span, "", ""))
+        chain.append(Part(e.hypothesis[:200], e.experiment, effect, span))
     return Attribution(False, chain)
 
 
 def _removed(facts: Facts, row: dict[str, Any]) -> Part:
-    value, low, high = (row.get(k) if isinstance(row.get(k), int | float) else None for k in ("loss", "interval_low", "interval_high"))
+    told = (row.get(name) for name in ("loss", "interval_low", "interval_high", "share"))
+    value, low, high, share = (number if isinstance(number, int | float) else None for number in told)
     effect, span = numbers.with_interval(value, low, high)
-    share = row.get("share")
     change = str(row.get("change") or row.get("hypothesis") or "")
     number = row.get("experiment")
     if not isinstance(number, int) and change.isdigit():
         number = int(change)
     if isinstance(number, int) and number in facts.by_number and (not change or change.isdigit()):
         change = facts.by_number[number].hypothesis
-    carries = row.get("carries")
-    said = {True: "carries gain", False: "came along"}.get(carries, "") if isinstance(carries, bool) else ""
     return Part(
         change[:200],
         number if isinstance(number, int) else None,
         effect,
         span,
-        numbers.percent(share) if isinstance(share, int | float) and not isinstance(share, bool) else "",
-        said,
+        str(row["runs"]) if isinstance(row.get("runs"), int) else "",
+        numbers.percent(share) if share is not None else "",
+        ": ".join(str(said)[:200] for said in (row.get("reading"), row.get("note")) if said),
     )
 
 
@@ -104,21 +109,21 @@ class Concern:
 
     experiment: int
     run: int
+    kind: str
     what: str
 
 
 def integrity(facts: Facts) -> tuple[Pairs, list[Concern]]:
     """Counts, and each rejected or suspicious run by number."""
-    invalid = Counter(
-        str(r.reason or "no reason given").replace("_", " ").removeprefix("disturbed ") for r in facts.runs if r.status == "invalid"
-    )
-    failed = Counter(str(r.reason or "no reason given").replace("_", " ") for r in facts.runs if r.status == "failed")
+    invalid = Counter(_plain(r.reason).removeprefix("disturbed ") for r in facts.runs if r.status == "invalid")
+    failed = Counter(_plain(r.reason) for r in facts.runs if r.status == "failed")
+    doubts = Counter(_plain(name)[:60] for r in facts.runs for name in r.suspicious)
     false = facts.state.expected_false_keeps
     kept = facts.verdicts["kept"] + facts.verdicts["kept_simpler"]
     pairs = [
         (
             "Expected false keeps",
-            (f"{numbers.significant(false, 2)} of {kept} kept, by the rule's own error rate") if false is not None else "unknown",
+            f"{numbers.significant(false, 2)}, by the rule's error rate; {kept} were kept" if false is not None else "unknown",
         ),
         (
             "Noise of one run",
@@ -135,7 +140,7 @@ def integrity(facts: Facts) -> tuple[Pairs, list[Concern]]:
     else:
         pairs += [
             ("Rejected", numbers.plural(facts.statuses["rejected"], "run")),
-            ("Suspicious", numbers.plural(sum(bool(r.suspicious) for r in facts.runs), "run")),
+            ("Suspicious", _counted(sum(bool(r.suspicious) for r in facts.runs), doubts)),
             ("Invalid, and repeated", _counted(facts.statuses["invalid"], invalid)),
             ("Interrupted", numbers.plural(facts.statuses["interrupted"], "run")),
             ("Isolation", _ISOLATION[facts.plan.isolation]),
@@ -149,14 +154,21 @@ def integrity(facts: Facts) -> tuple[Pairs, list[Concern]]:
 
 
 def _concerns(facts: Facts) -> list[Concern]:
-    found = []
-    for r in facts.runs:
-        said = [f"suspicious: {s}" for s in r.suspicious]
-        if r.status == "rejected":
-            said.insert(0, f"rejected: {str(r.reason).replace('_', ' ')}" + (f", {r.detail[:200]}" if r.detail else ""))
-        if said:
-            found.append(Concern(r.experiment, r.run, "; ".join(said)))
-    return found
+    return [Concern(r.experiment, r.run, r.kind, _concern(r)) for r in facts.runs if r.status == "rejected" or r.suspicious]
+
+
+def _concern(run: Run) -> str:
+    names = ", ".join(_plain(name) for name in run.suspicious)
+    if run.reason == Reason.SUSPICIOUS:
+        what = "suspicious again, so rejected" if run.status == "rejected" else "suspicious, so repeated once with another seed"
+        return f"{what}: {(run.detail or names)[:300]}"
+    said = [f"rejected: {_plain(run.reason)}" + (f", {run.detail[:200]}" if run.detail else "")] if run.status == "rejected" else []
+    return "; ".join([*said, *([f"suspicious: {names}"] if names else [])])
+
+
+def _plain(name: str | None) -> str:
+    """A name of ours as words."""
+    return (name or "no reason given").replace("_", " ")
 
 
 def _counted(total: int, causes: Counter[str]) -> str:
@@ -216,7 +228,7 @@ def profile(facts: Facts) -> tuple[Pairs, list[dict[str, str]]]:
         return f"{numbers.scaled(value, unit)}, {numbers.percent(value / said.value)} of the datasheet's {numbers.scaled(said.value, unit)}"
 
     pairs = [
-        ("Peak for efficiency", beside(p.peak_flops, "bf16_flops", "FLOP/s") + (f" ({p.peak_source})" if p.peak_source else "")),
+        ("Peak matrix rate", beside(p.peak_flops, "bf16_flops", "FLOP/s") + (f" ({p.peak_source})" if p.peak_source else "")),
         ("Memory bandwidth", beside(p.bandwidth_bytes_per_s, "bandwidth_bytes_per_s", "B/s")),
         ("Usable memory", numbers.scaled(p.usable_memory_bytes, "B")),
     ]

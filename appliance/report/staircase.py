@@ -1,13 +1,13 @@
-"""The staircase: every run of a night against time, the level of the best so far, and the band that one run's noise makes around it.
+"""The staircase: every run of a night on its clock, the level of the best so far, and the band that one run's noise makes around it.
 
 Runs far worse than the baseline stand at the edge, marked so; runs without a score (failed, rejected, invalid) in a lane of
-their own below: nothing that happened is left out of the picture.
+their own below: nothing that happened in the night is left out of the picture. What was run after it is counted beside it.
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
-from appliance.records import Run
+from appliance.records import Reason, Run
 from appliance.report import numbers
 from appliance.report.charts import Scale, Tick, path, px, ticks
 from appliance.report.facts import KEPT, Facts
@@ -15,6 +15,7 @@ from appliance.report.facts import KEPT, Facts
 WIDTH: Final = 960
 HEIGHT: Final = 400
 _LEFT, _RIGHT, _TOP, _BOTTOM, _LANE = 62, 944, 18, 316, 348
+_CLOCK: Final = "since the start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Mark:
     """One run."""
 
     shape: str
-    """Id of the symbol: kept or single (an experiment), or of a run: fresh, again, promising, plain, base, invalid, failed, confirm."""
+    """Id of the symbol: kept or single (an experiment), or, of a run, what `shape_of` says."""
     x: str
     y: str
     experiment: int
@@ -48,6 +49,8 @@ class Staircase:
     cuts: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     clipped: int = 0
+    later: int = 0
+    """Runs that came after the night."""
     text: str = ""
     """What the picture says, for who cannot see it."""
     width: int = WIDTH
@@ -62,7 +65,7 @@ class Staircase:
 def shape_of(facts: Facts, run: Run) -> str:
     """Which mark a run gets: what became of it, then of its experiment."""
     if run.status == "invalid":
-        return "invalid"
+        return "suspicious" if run.reason == Reason.SUSPICIOUS else "invalid"
     if run.status != "ok" or not numbers.known(run.score):
         return "failed"
     if run.kind == "confirm":
@@ -90,7 +93,7 @@ def search_score(run: Run) -> float | None:
 
 def build(facts: Facts) -> Staircase:
     """The geometry of the picture; empty where no run was recorded."""
-    runs = [r for r in facts.runs if not (r.kind == "confirm" and r.status == "ok" and search_score(r) is None)]
+    runs = [r for r in facts.own if not (r.kind == "confirm" and r.status == "ok" and search_score(r) is None)]
     if not runs:
         return Staircase(text="No run was recorded.")
     place, x, x_ticks, x_title = _time(facts, runs)
@@ -109,7 +112,7 @@ def build(facts: Facts) -> Staircase:
         at = y.at(score) if inside and score is not None else float(_LANE)
         what = numbers.significant(score, 5) if inside else str(run.reason or run.status)
         marks.append(Mark(shape, px(x.at(place[run.run])), px(at), run.experiment, f"{run.experiment} {run.kind} {what}"))
-    order = ("plain", "again", "base", "confirm", "invalid", "failed", "promising", "fresh")
+    order = ("plain", "again", "base", "confirm", "invalid", "suspicious", "failed", "promising", "fresh")
     marks.sort(key=lambda m: order.index(m.shape))
     levels = _levels(facts, place)
     steps, band = _stairs(facts, levels, x, y)
@@ -148,8 +151,9 @@ def build(facts: Facts) -> Staircase:
         counts=counts,
         labels=labels,
         clipped=clipped,
-        cuts=_cuts(facts, x) if x_title.startswith("hours") else [],
-        text=_text(facts, counts, clipped),
+        later=len(facts.later),
+        cuts=_cuts(facts, x) if _CLOCK in x_title else [],
+        text=_text(facts, len(runs), counts, clipped),
     )
 
 
@@ -159,16 +163,19 @@ def _unit(facts: Facts) -> str:
 
 
 def _time(facts: Facts, runs: list[Run]) -> tuple[dict[int, float], Scale, list[Tick], str]:
-    start = numbers.moment(facts.plan.started_at)
-    times = {r.run: numbers.moment(r.started_at) for r in runs}
-    hours = {k: (t - start).total_seconds() / 3600 for k, t in times.items() if t is not None and start is not None}
-    if len(hours) == len(runs) and max(hours.values()) - min(hours.values()) > 1e-4 and min(hours.values()) >= 0:
+    """Hours on the night's clock, of which a run that was interrupted tells none: it stands where the one before it does."""
+    timed = [r for r in runs if r.status != "interrupted"]
+    hours = {r.run: seconds / 3600 for r in timed if (seconds := facts.clock_at(r.started_at)) is not None}
+    if hours and len(hours) == len(timed) and max(hours.values()) - min(hours.values()) > 1e-4 and min(hours.values()) >= 0:
+        last = 0.0
+        for run in runs:
+            last = hours.setdefault(run.run, last)
         end = max(max(hours.values()), (facts.elapsed_s or 0) / 3600)
         scale = Scale(0, end * 1.01, _LEFT + 8, _RIGHT - 10)
         if end < 0.8:
             minutes = Scale(0, scale.high * 60, scale.start, scale.end)
-            return hours, scale, ticks(minutes, 8), "minutes since the start"
-        return hours, scale, ticks(scale, 8), "hours since the start"
+            return hours, scale, ticks(minutes, 8), f"minutes {_CLOCK}"
+        return hours, scale, ticks(scale, 8), f"hours {_CLOCK}"
     order = {r.run: float(i + 1) for i, r in enumerate(runs)}
     scale = Scale(0, len(runs) + 1, _LEFT + 8, _RIGHT - 10)
     return order, scale, [t for t in ticks(scale, 8) if "." not in t.label], "runs in the order of the record"
@@ -221,25 +228,18 @@ def _stairs(facts: Facts, levels: list[tuple[float, float, int]], x: Scale, y: S
 
 
 def _cuts(facts: Facts, x: Scale) -> list[str]:
-    start = numbers.moment(facts.plan.started_at)
-    found = []
-    for cut in facts.state.cuts:
-        texts = [v for v in cut.values() if isinstance(v, str)]
-        when = next((m for t in texts if (m := numbers.moment(t)) is not None), None)
-        if when is not None and start is not None:
-            found.append(px(x.at((when - start).total_seconds() / 3600)))
-    return found
+    return [px(x.at(seconds / 3600)) for cut in facts.state.cuts if (seconds := facts.clock_at(str(cut.get("at")))) is not None]
 
 
-def _text(facts: Facts, counts: dict[str, int], clipped: int) -> str:
-    parts = [f"{numbers.plural(sum(counts.values()), 'run')} of {numbers.plural(len(facts.experiments), 'experiment')}."]
+def _text(facts: Facts, runs: int, counts: dict[str, int], clipped: int) -> str:
+    parts = [f"{numbers.plural(runs, 'run')} of {numbers.plural(len(facts.experiments), 'experiment')}."]
     if facts.baseline:
         parts.append(f"The reference scored {numbers.significant(facts.baseline.mean, 5)}.")
     for experiment in facts.lineage:
         level = facts.level(experiment.experiment)
         if level is not None:
             parts.append(f"Experiment {experiment.experiment} took it to {numbers.significant(level, 5)}.")
-    for shape, word in (("invalid", "invalid"), ("failed", "without a score")):
+    for shape, word in (("invalid", "invalid"), ("suspicious", "suspicious"), ("failed", "without a score")):
         if counts.get(shape):
             parts.append(f"{numbers.plural(counts[shape], 'run')} {word}.")
     if clipped:

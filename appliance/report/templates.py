@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from appliance import paths
+from appliance.report import numbers
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -25,6 +26,7 @@ def environment() -> jinja2.Environment:
     )
     made.globals["asset"] = asset
     made.globals["policy"] = policy
+    made.globals["plural"] = numbers.plural
     return made
 
 

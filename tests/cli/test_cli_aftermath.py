@@ -33,6 +33,7 @@ CARRIES = {
     "interval_high": 0.05,
     "share": 0.8,
     "carries": True,
+    "reading": "carries gain",
     "note": None,
 }
 OVERTAKEN = {**dict.fromkeys(CARRIES), "change": "half as wide", "experiment": 1, "runs": 0, "note": "cannot be taken out alone"}

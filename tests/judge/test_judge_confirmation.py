@@ -159,6 +159,16 @@ def test_the_change_that_carries_the_gain_comes_first_and_a_passenger_does_not_c
     assert parts[0].share == pytest.approx((fmean([1.2, 1.21]) - 1.0) / 0.25)
 
 
+@pytest.mark.parametrize(
+    ("loss", "sd", "reading"),
+    [(0.03, 0.0004, "carries gain"), (0.0, 0.0004, "came along"), (0.003, 0.02, "not settled"), (-0.03, 0.0004, "better without it")],
+)
+def test_a_change_came_along_only_where_its_interval_holds_no_loss_that_matters(loss: float, sd: float, reading: str) -> None:
+    (part,) = attribute(LOWER, [1.0] * 4, {"it": [1.0 + loss] * 4}, Noise(sd=sd, df=30))
+    assert part.reading == reading
+    assert part.carries == (reading == "carries gain")
+
+
 def test_keep_if_lower_makes_four_false_keeps_in_a_hundred() -> None:
     assert expected_false_keeps_if_lower(100) == pytest.approx(4.197, abs=0.001)
     assert expected_false_keeps_if_lower(0) == 0

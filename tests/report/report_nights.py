@@ -279,6 +279,9 @@ class Builder:
                 for i in range(2, 7)
             ),
         }
+        if "status" not in changes:
+            short = {"create": 0.3, "import": 1.1, "startup": 6.0, "mark": 0.2, "finish": 0.6, "collect": 0.4, "check": 0.1}
+            values["phases"] = {**short, "budget": 300.0, "evaluate": wall - 300.0 - sum(short.values())}
         values.update(changes)
         run = Run(**values)
         self.now += timedelta(seconds=wall + self.rng.uniform(3, 25))
@@ -492,8 +495,10 @@ class Builder:
                     "interval_high": loss + 0.004,
                     "share": loss / 0.3,
                     "carries": loss > 0.004,
+                    "reading": "carries gain" if loss > 0.004 else "came along" if loss < 0.001 else "not settled",
+                    "note": None,
                 }
-                for e, loss in zip(winners, (0.11, 0.09, 0.031, 0.002, 0.012, 0.004, 0.003, 0.002), strict=False)
+                for e, loss in zip(winners, (0.11, 0.09, 0.031, 0.002, 0.012, 0.0005, 0.003, 0.002), strict=False)
             ],
         )
         night = Night(plan=plan, state=state, runs=self.runs, experiments=self.experiments, assets=self.assets)
@@ -503,6 +508,28 @@ class Builder:
 def a_night(experiments: int = 60, **options: Any) -> Night:
     """A realistic night."""
     return Builder(experiments=experiments, **options).night()
+
+
+def days_later(night: Night, days: int = 3) -> Night:
+    """The same night after another confirmation (two pairs) and an attribution (the winner whole, and without its last change)."""
+    winner = night.state.incumbent
+    confirm = next(r for r in night.runs if r.kind == "confirm" and r.experiment == winner)
+    fresh = next(r for r in night.runs if r.kind == "replicate" and r.experiment == winner)
+    began = datetime.fromisoformat(night.state.ended_at or "") + timedelta(days=days)
+    runs = [
+        *(msgspec.structs.replace(confirm, experiment=e) for e in (0, winner, winner, 0)),
+        *(msgspec.structs.replace(fresh, kind="attribute", for_experiment=None, asset_sha256=sha) for sha in (fresh.asset_sha256, SHA)),
+    ]
+    return msgspec.structs.replace(
+        night,
+        runs=[
+            *night.runs,
+            *(
+                msgspec.structs.replace(r, run=len(night.runs) + n, started_at=(began + timedelta(minutes=6 * n)).isoformat())
+                for n, r in enumerate(runs, 1)
+            ),
+        ],
+    )
 
 
 def with_state(night: Night, **changes: Any) -> Night:

@@ -3,6 +3,7 @@
 import html
 import math
 import re
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 
 import msgspec
@@ -10,8 +11,9 @@ import pytest
 import report_nights as nights
 
 from appliance import report
-from appliance.records import Confirmation, Estimate, Night, NightState, Telemetry
-from appliance.report import templates
+from appliance.records import Confirmation, Estimate, Night, NightState, Reason, Telemetry, Verdict
+from appliance.report import staircase, templates
+from appliance.report.facts import Facts
 
 VOID = {"meta", "input", "br", "link"}
 
@@ -167,7 +169,7 @@ def section(page: str, name: str) -> str:
 
 def test_what_an_imported_file_does_not_tell_is_unknown_and_never_nothing(night: Night) -> None:
     bare = ("budget_s", "wall_s", "startup_s", "create_s", "finish_s", "evaluate_s")
-    runs = [msgspec.structs.replace(r, started_at="", telemetry=Telemetry(), **dict.fromkeys(bare)) for r in night.runs]
+    runs = [msgspec.structs.replace(r, started_at="", telemetry=Telemetry(), phases={}, **dict.fromkeys(bare)) for r in night.runs]
     plan = msgspec.structs.replace(
         night.plan, imported=True, started_at="", agent="not told", unknown=["hours", "preset.budget_s", "device"]
     )
@@ -230,6 +232,97 @@ def test_a_night_cut_short_shows_where_and_still_renders(night: Night) -> None:
     assert 'class="cut"' in report.render(cut)
     running = nights.with_state(night, ended_at=None, phase="search", confirmation=None)
     assert "so far" in verdict(running)
+
+
+def test_what_came_days_after_the_night_is_told_apart_and_moves_nothing_in_it(night: Night) -> None:
+    before, after = report.render(night), report.render(nights.days_later(night))
+    before_stairs, after_stairs = (staircase.build(Facts(n)) for n in (night, nights.days_later(night)))
+    assert (after_stairs.marks, after_stairs.x_ticks) == (before_stairs.marks, before_stairs.x_ticks)
+    assert section(after, "stairs").count("Not drawn: 6 runs made after the night.") == 1
+    said = section(after, "clock").replace("\u202f", " ")
+    line = "Not counted here, because they came after the night: 4 runs of confirmation and 2 runs of attribution, 31 min in all."
+    assert said == f"{section(before, 'clock')} {line}".replace("\u202f", " ")
+    assert section(after, "verdict") == section(before, "verdict")
+    assert "Energy after the night" in section(after, "cost")
+
+
+def test_a_winner_without_one_of_its_changes_is_no_run_of_that_change(night: Night) -> None:
+    later = nights.days_later(night)
+    told = "out of memory without it"
+    failed = msgspec.structs.replace(later.runs[-1], status="failed", reason=Reason.OUT_OF_MEMORY, score=None, detail=told, log_tail=told)
+    page = report.render(msgspec.structs.replace(later, runs=[*later.runs[:-1], failed]))
+    assert told not in section(page, "experiments")
+    winner = night.experiments[night.state.incumbent - 1]
+    assert Facts(later).counted(winner) == Facts(night).counted(winner)
+    unnamed = msgspec.structs.replace(winner, runs=[])  # where the verdict names none, its own runs stand in
+    assert {r.kind for r in Facts(later).counted(unnamed)} <= {"screen", "replicate"}
+
+
+def test_the_clock_stands_still_between_a_cut_and_its_resumption(night: Night) -> None:
+    cut = datetime.fromisoformat(night.runs[20].started_at) - timedelta(seconds=1)
+
+    def resumed(time: str, by: timedelta = timedelta(days=2)) -> str:
+        at = datetime.fromisoformat(time)
+        return (at + by if at > cut else at).isoformat()
+
+    gap = {"at": cut.isoformat(), "resumed_at": (cut + timedelta(days=2)).isoformat(), "why": "killed"}
+    late = msgspec.structs.replace(
+        nights.with_state(night, cuts=[gap], ended_at=resumed(night.state.ended_at or "")),
+        runs=[msgspec.structs.replace(r, started_at=resumed(r.started_at)) for r in night.runs],
+        experiments=[msgspec.structs.replace(e, decided_at=resumed(e.decided_at)) for e in night.experiments],
+    )
+    assert section(report.render(late), "clock") == section(report.render(night), "clock")
+    assert staircase.build(Facts(late)).marks == staircase.build(Facts(night)).marks
+    assert len(staircase.build(Facts(late)).cuts) == 1
+
+
+def test_a_run_that_was_interrupted_tells_no_time_and_the_axis_stays_in_hours(night: Night) -> None:
+    last = msgspec.structs.replace(night.runs[-1], status="interrupted", reason=Reason.INTERRUPTED, score=None, started_at="")
+    stairs = staircase.build(Facts(msgspec.structs.replace(night, runs=[*night.runs[:-1], last])))
+    assert stairs.x_title == "hours since the start"
+    assert stairs.counts["failed"] == staircase.build(Facts(night)).counts.get("failed", 0) + 1
+
+
+def test_a_change_that_could_not_be_measured_says_why(night: Night) -> None:
+    settled, unsettled = night.state.attribution[0], {**night.state.attribution[1], "carries": False, "reading": "not settled"}
+    stuck = {**dict.fromkeys(settled), "experiment": 3, "change": "half", "runs": 0, "note": "cannot be taken out alone"}
+    said = section(report.render(nights.with_state(night, attribution=[settled, unsettled, stuck])), "attribution")
+    assert "36.7 % carries gain" in said.replace("\u202f", " ")
+    assert "not settled" in said
+    assert said.endswith("3 half – – 0 cannot be taken out alone")
+    assert "a loss of 0.005 bits/byte or more can be ruled out" in said
+
+
+def test_suspicious_runs_are_counted_named_and_marked(night: Night) -> None:
+    victim = next(r for r in night.runs if r.kind == "screen" and r.status == "ok" and len(Facts(night).runs_of[r.experiment]) == 1)
+    doubted = {"suspicious": ["steps_beyond_clock"], "reason": Reason.SUSPICIOUS, "score": None}
+    detail = "steps_beyond_clock: steps is 1e+09, at most 1e+06 is possible"
+    first = msgspec.structs.replace(victim, **doubted, status="invalid", detail=detail)
+    again = msgspec.structs.replace(victim, **doubted, status="rejected", detail=detail, run=len(night.runs) + 1)
+    runs = [first if r.run == victim.run else r for r in night.runs] + [again]
+    experiments = [
+        msgspec.structs.replace(e, verdict=Verdict.REJECTED, reason="suspicious") if e.experiment == victim.experiment else e
+        for e in night.experiments
+    ]
+    page = report.render(msgspec.structs.replace(night, runs=runs, experiments=experiments))
+    said = section(page, "integrity")
+    before = section(report.render(night), "integrity")
+    assert "steps beyond clock" not in before
+    assert "steps beyond clock 2" in said
+    assert f"run {victim.run} (screen): suspicious, so repeated once with another seed: {detail}" in said
+    assert f"run {again.run} (screen): suspicious again, so rejected: {detail}" in said
+    assert page.count('href="#m-suspicious"') == 2  # the mark and the legend
+
+
+def test_the_phases_of_a_run_stand_in_plain_words(night: Night) -> None:
+    said = section(report.render(night), "clock").replace("\u202f", " ")
+    shown = "Sandbox made 0.30 s 0.1 % Imports, before the asset's own code 1.1 s 0.3 % The asset sets itself up 6 s"
+    assert shown in said
+    by_standby = [msgspec.structs.replace(r, phases={**r.phases, "create": 1.4, "import": 0.0}) if r.phases else r for r in night.runs]
+    said = section(report.render(msgspec.structs.replace(night, runs=by_standby)), "clock").replace("\u202f", " ")
+    assert "Sandbox made 1.4 s 0.4 % The asset sets itself up" in said
+    older = [msgspec.structs.replace(r, phases={}) for r in night.runs]
+    assert "What one run goes through" not in section(report.render(msgspec.structs.replace(night, runs=older)), "clock")
 
 
 def test_the_same_record_gives_the_same_bytes_in_whatever_order_its_rows_come(night: Night) -> None:
