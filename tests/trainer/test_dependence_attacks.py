@@ -375,7 +375,7 @@ def random_value(rng: random.Random, *shape: int) -> Tensor:
 
 def random_step(g: Graph, rng: random.Random, pool: list[Ref]) -> Ref:
     """One more operation on what there is."""
-    x, y = rng.choice(pool), rng.choice(pool)
+    x, y = rng.choice(pool[-2:]), rng.choice(pool)
     dim = rng.randrange(-3, 3)
 
     def table() -> Ref:
@@ -390,6 +390,7 @@ def random_step(g: Graph, rng: random.Random, pool: list[Ref]) -> Ref:
         lambda: g(f"{unary}.default", x),
         lambda: g(binary, x, y),
         lambda: g(binary, x, table()),
+        lambda: g("mul.Tensor", y, g.weight(random_value(rng, *rng.choice([(T, 2), (T, T)])))),
         lambda: g(rng.choice(["mul.Scalar", "add.Scalar", "div.Scalar"]), x, scalar),
         lambda: g("where.self", g("gt.Scalar", either(x), 0), x, y),
         lambda: g("masked_fill.Scalar", x, g("lt.Scalar", either(y), 0), scalar),
@@ -444,17 +445,15 @@ def random_program(rng: random.Random, steps: int) -> Program | None:
 
 
 def test_no_random_graph_that_passes_for_the_past_sees_anything_else() -> None:
-    believed = leaking = 0
-    for seed in range(400):
+    believed = 0
+    for seed in range(250):
         program = random_program(random.Random(seed), steps=9)
-        if program is None:
+        run = shown_causal(program) if program is not None else None
+        if run is None:
             continue
+        believed += 1
         try:
-            run = shown_causal(program)
-            believed += run is not None
-            leaking += run is None and leaks(program)
-            assert run is None or not leaks(run), seed
+            assert not leaks(run), seed
         except (BrokenError, RuntimeError, IndexError):  # given up, or an operation that fails on these numbers
             continue
     assert believed > 20
-    assert leaking > 20

@@ -116,6 +116,11 @@ def test_the_score_is_bits_per_raw_byte_and_the_legacy_value_counts_broken_bytes
     assert [size for _, size in score["documents"]][:3] == [len(document) for document in DOCUMENTS[:3]]
 
 
+def test_the_work_of_a_prediction_is_counted_in_the_artifact_not_taken_from_a_claim(data, tmp_path):
+    (score,) = evaluate(nn.Sequential(nn.Embedding(V, 16), nn.Linear(16, V)), data, tmp_path)["scores"]
+    assert score["observables"] == {"forward_flops_per_token": 2 * 16 * V}
+
+
 def test_a_causal_graph_is_shown_so_and_needs_one_pass(data, tmp_path):
     proof = evaluate(Bigram(), data, tmp_path)["proof"]
     assert (proof["method"], proof["passes"], proof["places_flagged"], proof["leak_bound"]) == ("dependence", 1, 0, 0.0)
