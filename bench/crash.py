@@ -30,7 +30,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -315,12 +315,12 @@ def one_night(
     tally.lost += 1
 
 
-def fresh(work: Path, name: str, replay: tuple[Path, ...]) -> Simulation:
-    """A new folder of nights."""
-    return Simulation(root=work / name, replay=replay)
+def fresh(work: Path, name: str, like: Simulation) -> Simulation:
+    """The same night in a new folder of nights."""
+    return replace(like, root=work / name)
 
 
-def named_steps(tally: Tally, work: Path, replay: tuple[Path, ...], undisturbed: dict[str, Any], steps: dict[str, int], seed: int) -> None:
+def named_steps(tally: Tally, work: Path, like: Simulation, undisturbed: dict[str, Any], steps: dict[str, int], seed: int) -> None:
     """Nights killed at every named step: each step's first, a middle and its last time, in an order drawn by `seed`."""
     rng = random.Random(seed)
     waiting = [(step, nth) for step, count in steps.items() for nth in sorted({1, 2, min(5, count)}) if nth <= count]
@@ -335,7 +335,7 @@ def named_steps(tally: Tally, work: Path, replay: tuple[Path, ...], undisturbed:
             step, nth = waiting.pop()
             return KillingDisk(step, nth), None
 
-        simulation = fresh(work, f"steps-{number}", replay)
+        simulation = fresh(work, f"steps-{number}", like)
         one_night(tally, simulation, undisturbed, attempts, f"named steps, night {number}")
         shutil.rmtree(simulation.root, ignore_errors=True)
         number += 1
@@ -343,14 +343,14 @@ def named_steps(tally: Tally, work: Path, replay: tuple[Path, ...], undisturbed:
 
 
 def random_instants(
-    tally: Tally, work: Path, replay: tuple[Path, ...], undisturbed: dict[str, Any], wanted: int, night_s: float, seed: int
+    tally: Tally, work: Path, like: Simulation, undisturbed: dict[str, Any], wanted: int, night_s: float, seed: int
 ) -> None:
     """Nights killed after a random time, until `wanted` kills have met one."""
     rng = random.Random(seed)
     target = tally.kills + wanted
     number = 0
     while tally.kills < target:
-        simulation = fresh(work, f"random-{number}", replay)
+        simulation = fresh(work, f"random-{number}", like)
         # a third of the instants fall into the opening of the ledger, where reconciliation works
         one_night(
             tally,
@@ -364,10 +364,10 @@ def random_instants(
         number += 1
 
 
-def faults(tally: Tally, work: Path, replay: tuple[Path, ...], undisturbed: dict[str, Any], nights: int, seed: int) -> None:
+def faults(tally: Tally, work: Path, like: Simulation, undisturbed: dict[str, Any], nights: int, seed: int) -> None:
     """Nights on a disk that fails."""
     for number in range(nights):
-        simulation = fresh(work, f"faults-{number}", replay)
+        simulation = fresh(work, f"faults-{number}", like)
         one_night(
             tally,
             simulation,
@@ -378,7 +378,7 @@ def faults(tally: Tally, work: Path, replay: tuple[Path, ...], undisturbed: dict
         shutil.rmtree(simulation.root, ignore_errors=True)
 
 
-def full_disk(tally: Tally, work: Path, replay: tuple[Path, ...], undisturbed: dict[str, Any]) -> str:
+def full_disk(tally: Tally, work: Path, like: Simulation, undisturbed: dict[str, Any]) -> str:
     """A night on a file system of its own that is too small, given a little more room each time the night stops. What was done."""
     mount = work / "small"
     mount.mkdir()
@@ -390,7 +390,7 @@ def full_disk(tally: Tally, work: Path, replay: tuple[Path, ...], undisturbed: d
         for path in ballast:
             with contextlib.suppress(OSError):
                 path.write_bytes(bytes(128 * 1024))
-        simulation = Simulation(root=mount / "nights", replay=replay)
+        simulation = fresh(mount, "nights", like)
         free: list[int] = []
 
         def attempts(attempt: int) -> tuple[Disk, float | None]:
@@ -429,22 +429,27 @@ def main() -> int:
     return int(any(counts[name] for name in ("lost", "duplicated", "unreadable", "verdicts_differ", "left_behind")))
 
 
-def _series(options: argparse.Namespace, work: Path) -> Tally:
-    replay = write_proposals(work / "proposals", options.proposals)
-    calm = fresh(work, "calm", replay)
-    count = work / "steps.json"
+def _undisturbed(night: Simulation, count: Path) -> dict[str, Any]:
+    """What a night that nobody touches comes to; how often it comes to each step is in `count`."""
 
-    def undisturbed_night(writer: int) -> None:
+    def work(writer: int) -> None:
         disk = CountingDisk(count)
-        live(calm, disk, writer)
+        live(night, disk, writer)
         disk.keep()
 
-    began = time.monotonic()
-    how, _ = in_child(undisturbed_night)
-    night_s = time.monotonic() - began
-    if how != "done":
+    if in_child(work)[0] != "done":
         raise SystemExit("the undisturbed night did not end")
-    undisturbed, steps = look(calm.folder), json.loads(count.read_text())
+    return look(night.folder)
+
+
+def _series(options: argparse.Namespace, work: Path) -> Tally:
+    steady = Simulation(root=work / "steady", replay=write_proposals(work / "proposals", options.proposals))
+    count = work / "steps.json"
+    visits = [int(n) for n, run in _undisturbed(steady, count)["runs"].items() if run[0] == 0 and run[2] == "rebaseline"]
+    like = replace(steady, root=work / "calm", moves_at=min(visits, default=None))  # so that kills meet a new calibration too
+    began = time.monotonic()
+    undisturbed, steps = _undisturbed(like, count), json.loads(count.read_text())
+    night_s = time.monotonic() - began
     size = f"{len(undisturbed['runs'])} runs, {len(undisturbed['experiments'])} experiments, {len(steps)} named steps"
     print(f"undisturbed night: {size}, {night_s:.1f} s", flush=True)
     tally = Tally()
@@ -452,13 +457,13 @@ def _series(options: argparse.Namespace, work: Path) -> Tally:
         began, kills, failures = time.monotonic(), tally.kills, tally.failures
         note = ""
         if name == "steps":
-            named_steps(tally, work, replay, undisturbed, steps, options.seed)
+            named_steps(tally, work, like, undisturbed, steps, options.seed)
         elif name == "random":
-            random_instants(tally, work, replay, undisturbed, options.kills, night_s, options.seed)
+            random_instants(tally, work, like, undisturbed, options.kills, night_s, options.seed)
         elif name == "faults":
-            faults(tally, work, replay, undisturbed, options.fault_nights, options.seed)
+            faults(tally, work, like, undisturbed, options.fault_nights, options.seed)
         elif name == "full":
-            note = full_disk(tally, work, replay, undisturbed)
+            note = full_disk(tally, work, like, undisturbed)
         counts = f"{tally.kills - kills} kills, {tally.failures - failures} failed writes that stopped it"
         print(f"{name}: {counts}, {time.monotonic() - began:.0f} s. {note}", flush=True)
     return tally

@@ -17,20 +17,22 @@ from appliance.ledger import Disk
 from appliance.records import Device, Experiment, NightPlan, Profile, Reason, Run, Score, Telemetry
 from appliance.workflows import overnight
 from appliance.workflows.clock import Clock
-from appliance.workflows.execution import Corpus, RunOutcome, RunRequest
+from appliance.workflows.execution import Corpus, Execution, RunOutcome, RunRequest
 from appliance.workflows.progress import Silent
 from appliance.workflows.workplace import Workplace
 
 NIGHT = "20260101-000000-simulated-0000"
 TOY = Path(__file__).parent / "toy_task"
 NOISE_SD = 0.002
+MOVED = 0.1
+"""What every run loses once the machine is another."""
 
 
 class SimulatedExecution:
     """Stands where the sandboxes are: one run is a formula, a pause and what a real one leaves behind."""
 
-    def __init__(self, disk: Disk, pause_s: float, curve_points: int = 20) -> None:
-        self._disk, self._pause_s, self._curve_points = disk, pause_s, curve_points
+    def __init__(self, disk: Disk, pause_s: float, curve_points: int = 20, moves_at: int | None = None) -> None:
+        self._disk, self._pause_s, self._curve_points, self._moves_at = disk, pause_s, curve_points, moves_at
 
     def run(self, request: RunRequest) -> RunOutcome:
         """Score = formula of the constants + noise of the seed; a WIDTH of 63 runs out of memory."""
@@ -43,6 +45,8 @@ class SimulatedExecution:
                 status="failed", reason=Reason.OUT_OF_MEMORY, detail="simulated", started_at="2026-01-01T00:00:00Z", wall_s=0.01
             )
         loss = 2.0 + 0.02 * abs(math.log2(width) - 3) + 0.01 * abs(depth - 4) + 0.05 * abs(math.log10(rate) + 1)
+        if self._moves_at is not None and request.run >= self._moves_at:
+            loss += MOVED
         self._disk.step("evaluate")
         scores = [
             Score(
@@ -101,6 +105,8 @@ class Simulation:
     replay: tuple[Path, ...]
     """Assets to try, in order."""
     pause_s: float = 0.002
+    moves_at: int | None = None
+    """From this run on the machine is another: the baseline's next visit sees it."""
 
     @property
     def folder(self) -> Path:
@@ -168,8 +174,8 @@ def plan_of(simulation: Simulation, place: Workplace) -> tuple[NightPlan, dict[s
     return plan, baseline
 
 
-def live(simulation: Simulation, disk: Disk, told: int, *, after_open: Callable[[ledger.Ledger], None] = lambda _book: None) -> None:
-    """Begin the night or go on with it, to its end.
+def live(simulation: Simulation, disk: Disk, told: int, *, through: Callable[[Execution], Execution] = lambda execution: execution) -> None:
+    """Begin the night or go on with it, to its end; `through` may stand between it and its runs.
 
     Raises:
         Whatever the disk does; the night goes on with the next call.
@@ -181,7 +187,6 @@ def live(simulation: Simulation, disk: Disk, told: int, *, after_open: Callable[
         plan, baseline = plan_of(simulation, place)
         book = ledger.create(simulation.root, plan, [baseline], disk=disk, reserve_bytes=1 << 16, heartbeat_s=0.02)
     with book:
-        after_open(book)
         if book.state.ended_at is None or book.state.phase != "end":
-            execution = SimulatedExecution(disk, simulation.pause_s)
-            overnight.work(book, place, execution, Told(told), Clock(1e9))
+            execution = SimulatedExecution(disk, simulation.pause_s, moves_at=simulation.moves_at)
+            overnight.work(book, place, through(execution), Told(told), Clock(1e9))

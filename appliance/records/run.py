@@ -136,3 +136,5 @@ class Run(Record, frozen=True, kw_only=True):
     """(seconds, step, value), at most 200 points."""
     telemetry: Telemetry = Telemetry()
     log_tail: str = ""
+    sandbox_failures: Count = 0
+    """Times the sandbox itself failed before this came of it; says nothing of the asset."""

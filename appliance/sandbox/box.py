@@ -143,8 +143,9 @@ class ProtocolBox(ABC):
             self.release()
             course = _Course()
             self._follow(course, collect, check, stopped)
+            gone = self.exit_is_told and (course.silent or (course.refused is not None and not self.lives))  # nothing to copy in a dead one
             end = self._kill()
-            if course.silent and self.exit_is_told and not end.oom_killed:
+            if gone and not end.oom_killed:
                 raise SandboxError("something outside the sandbox killed it: did the engine restart?")
             return self._result(course, end)
         finally:

@@ -4,9 +4,9 @@ import contextlib
 import os
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import docker.errors
 import docker.types
@@ -31,8 +31,6 @@ from appliance.sandbox.spec import Spec
 from appliance.sandbox.stream import Attached
 from appliance.sandbox.sweep import OURS, label_name, owner_label, owner_lives
 
-T = TypeVar("T")
-
 USER = 65534
 """nobody: owns nothing in the image and nothing on the host."""
 
@@ -50,8 +48,11 @@ class DockerSandbox:
 
     def __init__(self, *, image: str, digest: str | None = None, runtime: str | None = None, device: Device | None = None) -> None:
         self.client = engine.connect()
-        self.warnings = engine.preflight(self.client, device)
-        self.info: dict[str, Any] = self.client.info()
+        self._device = device
+        self._owed: list[DockerBox] = []
+        with engine.answering():
+            self.warnings = engine.preflight(self.client, device)
+            self.info: dict[str, Any] = self.client.info()
         self.image = image
         self.image_digest = digest
         self.runtime = runtime
@@ -66,25 +67,41 @@ class DockerSandbox:
         self.client.close()
 
     def create(self, spec: Spec) -> "DockerBox":
-        """Create and start a container."""
+        """Create and start a container; none of an earlier box that the engine has not given up runs beside it."""
+        self._settle()
         return DockerBox(self, spec)
 
+    def owe(self, box: "DockerBox") -> None:
+        """Remember a box that could not be removed."""
+        self._owed.append(box)
+
+    def _settle(self) -> None:
+        """Remove what is owed. The engine failed meanwhile, and whoever restarted it may have changed it: it is looked at again."""
+        if self._owed:
+            with engine.answering():
+                engine.preflight(self.client, self._device)
+        while self._owed:
+            self._owed[-1].discard()
+            self._owed.pop()
+
     def sweep(self, labels: Mapping[str, str] | None = None) -> list[str]:
-        """Remove containers and volumes that processes which are gone left, those with these labels."""
+        """Remove containers and volumes that processes which are gone left, those with these labels, and what is owed."""
+        self._settle()
         wanted = [OURS, *(f"{label_name(key)}={value}" for key, value in (labels or {}).items())]
         removed: list[str] = []
-        for container in _engine(lambda: self.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)):
-            if owner_lives(container.labels):
-                continue
-            with contextlib.suppress(docker.errors.NotFound):
-                container.remove(force=True, v=True)
-                removed.append(container.name)
-        for volume in _engine(lambda: self.client.volumes.list(filters={"label": wanted})):
-            if owner_lives(volume.attrs.get("Labels")):
-                continue
-            with contextlib.suppress(docker.errors.NotFound):
-                volume.remove(force=True)
-                removed.append(volume.name)
+        with engine.answering():
+            for container in self.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True):
+                if owner_lives(container.labels):
+                    continue
+                with contextlib.suppress(docker.errors.NotFound):
+                    container.remove(force=True, v=True)
+                    removed.append(container.name)
+            for volume in self.client.volumes.list(filters={"label": wanted}):
+                if owner_lives(volume.attrs.get("Labels")):
+                    continue
+                with contextlib.suppress(docker.errors.NotFound):
+                    volume.remove(force=True)
+                    removed.append(volume.name)
         return removed
 
 
@@ -96,9 +113,9 @@ class DockerBox(ProtocolBox):
     def __init__(self, sandbox: DockerSandbox, spec: Spec) -> None:
         began = time.monotonic()
         check_readable(spec)
+        self._sandbox = sandbox
         self._client = sandbox.client
         self._container: Any | None = None
-        self._volume: Any | None = None
         self._cgroup: cgroup.Group | None = None
         self._pid: int | None = None
         self._removed = False
@@ -106,12 +123,12 @@ class DockerBox(ProtocolBox):
         super().__init__(spec, nonce, control)
         self._name = f"overnight-appliance-{nonce}"
         try:
-            if spec.out_folder is None:
-                self._volume = _engine(lambda: self._client.volumes.create(**out_volume(self._name, spec)))
-            request = container_request(spec, self._name, nonce, control, sandbox)
-            self._container = _engine(lambda: self._client.containers.create(**request))
-            self._attached = Attached(self._client, self._container.id, self.log)
-            _engine(self._container.start)
+            with engine.answering():
+                if spec.out_folder is None:
+                    self._client.volumes.create(**out_volume(self._name, spec))
+                self._container = self._client.containers.create(**container_request(spec, self._name, nonce, control, sandbox))
+                self._attached = Attached(self._client, self._container.id, self.log)
+                self._container.start()
             self._pid = self._inspect().get("Pid") or None
             self._cgroup = cgroup.of(self._pid)
         except BaseException:
@@ -131,7 +148,8 @@ class DockerBox(ProtocolBox):
 
     def _inspect(self) -> dict[str, Any]:
         assert self._container is not None
-        _engine(self._container.reload)
+        with engine.answering():
+            self._container.reload()
         return cast(dict[str, Any], self._container.attrs["State"])
 
     @property
@@ -141,30 +159,21 @@ class DockerBox(ProtocolBox):
 
     def _freeze(self) -> None:
         assert self._container is not None
-        try:
-            self._container.pause()
-        except docker.errors.APIError as error:
-            # 409: it is not running, so there is nothing to freeze. 500: old kernels give up freezing on a very busy machine; then the copy
-            # is made while it runs, which wins an asset the milliseconds of that copy and nothing else, as only the copy counts.
-            if error.status_code not in {409, 500}:
-                raise SandboxError(_sentence(error)) from error
+        # 409: it is not running, so there is nothing to freeze. 500: old kernels give up freezing on a very busy machine; then the copy is
+        # made while it runs, which wins an asset the milliseconds of that copy and nothing else, as only the copy counts.
+        _but_for({409, 500}, self._container.pause)
 
     def _thaw(self) -> None:
         assert self._container is not None
-        try:
-            self._container.unpause()
-        except docker.errors.APIError as error:
-            if error.status_code not in {409, 500}:
-                raise SandboxError(_sentence(error)) from error
+        _but_for({409, 500}, self._container.unpause)
 
     def _copy(self, file: ArtifactFile, target: Path) -> bool:
         assert self._container is not None
-        try:
-            stream, about = self._container.get_archive(f"/out/{file.name}")
-        except docker.errors.NotFound:
-            return False
-        except (docker.errors.APIError, requests.exceptions.RequestException) as error:
-            raise SandboxError(_sentence(error)) from error
+        with engine.answering():
+            try:
+                stream, about = self._container.get_archive(f"/out/{file.name}")
+            except docker.errors.NotFound:
+                return False
         try:
             if about["mode"] & GO_MODE_TYPE:
                 raise Refused(Reason.ARTIFACT_NOT_ALLOWED, f"{file.name} is not a regular file")
@@ -178,7 +187,7 @@ class DockerBox(ProtocolBox):
     def _kill(self) -> End:
         assert self._container is not None
         counted = self._cgroup.read() if self._cgroup is not None else cgroup.Reading(peak_bytes=None, oom_kills=0)
-        with contextlib.suppress(docker.errors.APIError):
+        with engine.answering(), contextlib.suppress(docker.errors.APIError):
             self._container.kill()
         self.unpause()
         state = self._inspect()
@@ -193,17 +202,25 @@ class DockerBox(ProtocolBox):
         )
 
     def remove(self) -> None:
-        """Kill and remove container, volume and control folder."""
+        """Kill and remove container, volume and control folder; what the engine does not give up now is owed."""
         if self._removed:
             return
+        self._removed = True
+        remove_control(self.control)
         try:
-            if self._container is not None:
-                _patiently(lambda: self._container.remove(force=True, v=True))  # type: ignore[union-attr]
-            if self._volume is not None:
-                _patiently(lambda: self._volume.remove(force=True))  # type: ignore[union-attr]
-            self._removed = True
-        finally:
-            remove_control(self.control)
+            self.discard()
+        except SandboxError:
+            self._sandbox.owe(self)
+
+    def discard(self) -> None:
+        """Remove container and volume, by name: an engine that died while it made them told nobody whether it had.
+
+        Raises:
+            SandboxError: the engine did not give them up.
+        """
+        _patiently(lambda: self._client.api.remove_container(self._name, force=True, v=True))
+        if self.spec.out_folder is None:
+            _patiently(lambda: self._client.api.remove_volume(self._name, force=True))
 
 
 def out_volume(name: str, spec: Spec) -> dict[str, Any]:
@@ -326,34 +343,28 @@ def _labels(spec: Spec) -> dict[str, str]:
     return {OURS: "1"} | owner_label() | {label_name(key): value for key, value in spec.labels.items()}
 
 
-def _engine(call: Callable[[], T]) -> T:
-    """Make an engine call; its failures become ours."""
-    try:
-        return call()
-    except docker.errors.ImageNotFound as error:
-        raise PrerequisiteError(f"the image is gone from the engine: run `appliance image build` ({_sentence(error)})") from error
-    except docker.errors.APIError as error:
-        if "could not select device driver" in str(error) or "unresolvable CDI devices" in str(error):
-            raise PrerequisiteError(f"the engine cannot hand over the GPU: {_sentence(error)}: see `appliance doctor`") from error
-        raise SandboxError(f"the engine refused: {_sentence(error)}") from error
-    except requests.exceptions.RequestException as error:
-        raise SandboxError(f"the engine does not answer any more: {_sentence(error)}") from error
+def _but_for(statuses: Collection[int], call: Callable[[], object]) -> None:
+    """Make an engine call that may be refused with these HTTP statuses."""
+    with engine.answering():
+        try:
+            call()
+        except docker.errors.APIError as error:
+            if error.status_code not in statuses:
+                raise
 
 
 def _patiently(call: Callable[[], object]) -> None:
-    """Repeat a removal: the engine may still be busy with the same container."""
-    for attempt in range(5):
+    """Repeat a removal: the engine may still be busy with the same container. One that does not answer is not waited for.
+
+    Raises:
+        SandboxError: it did not remove it.
+    """
+    for pause_s in (0.2, 0.4, 0.6, 0.8, None):
         try:
-            call()
-        except docker.errors.NotFound:
-            return
-        except (docker.errors.APIError, requests.exceptions.RequestException) as error:
-            if attempt == 4:
-                raise SandboxError(f"could not remove: {_sentence(error)}") from error
-            time.sleep(0.2 * (attempt + 1))
+            _but_for({404}, call)
+        except SandboxError as error:
+            if pause_s is None or not isinstance(error.__cause__, docker.errors.APIError):
+                raise
+            time.sleep(pause_s)
         else:
             return
-
-
-def _sentence(error: object) -> str:
-    return " ".join(str(getattr(error, "explanation", None) or error).split())[:300]

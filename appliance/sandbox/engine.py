@@ -1,12 +1,13 @@
 """The container engine: find it, refuse what is known to be unsafe, ask it for a GPU."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -15,7 +16,7 @@ import docker.errors
 import requests
 
 import docker
-from appliance.errors import PrerequisiteError
+from appliance.errors import PrerequisiteError, SandboxError
 from appliance.paths import share
 from appliance.records import Device
 from appliance.sandbox.versions import FIXED_RUNC_PACKAGES, debian_at_least, numbers
@@ -103,6 +104,31 @@ def _knock(path: str, timeout_s: float) -> None:
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(timeout_s)
         link.connect(path)
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Failures of engine calls in the block become ours.
+
+    Raises:
+        SandboxError: the engine refused, or does not answer: it may be back in a while.
+        PrerequisiteError: the image is gone, or the engine cannot hand over the GPU.
+    """
+    try:
+        yield
+    except docker.errors.ImageNotFound as error:
+        raise PrerequisiteError(f"the image is gone from the engine: run `appliance image build` ({sentence(error)})") from error
+    except docker.errors.APIError as error:
+        if "could not select device driver" in str(error) or "unresolvable CDI devices" in str(error):
+            raise PrerequisiteError(f"the engine cannot hand over the GPU: {sentence(error)}: see `appliance doctor`") from error
+        raise SandboxError(f"the engine refused: {sentence(error)}") from error
+    except requests.exceptions.RequestException as error:
+        raise SandboxError(f"the engine does not answer any more: {sentence(error)}") from error
+
+
+def sentence(error: object) -> str:
+    """What an engine's error says, on one line."""
+    return " ".join(str(getattr(error, "explanation", None) or error).split())[:300]
 
 
 def preflight(client: Any, device: Device | None = None) -> list[str]:

@@ -69,12 +69,14 @@ class Image(Record, frozen=True, kw_only=True):
     size_bytes: int = 0
 
 
+@engine.answering()
 def build(options: ImageOptions, progress: Callable[[str], None]) -> Image:
     """The image for these options; built when it does not exist.
 
     Raises:
         PrerequisiteError: no engine, no base image, or less than 5 GB of disk.
         ApplianceError: packages could not be downloaded, or the build failed; the message is the last line of either.
+        SandboxError: the engine failed meanwhile.
     """
     with contextlib.closing(engine.ensure(progress)) as client:
         return _found_or_built(client, options, progress)
@@ -115,6 +117,7 @@ def _found_or_built(client: Any, options: ImageOptions, progress: Callable[[str]
         return _record(client.images.get(image.tag))
 
 
+@engine.answering()
 def show() -> list[Image]:
     """All images of the appliance on this engine, the newest first.
 

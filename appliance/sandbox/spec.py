@@ -98,7 +98,7 @@ class Box(Protocol):
         """From another thread: end the run now; `run` returns with `ended_by = "host"`."""
 
     def remove(self) -> None:
-        """Kill and remove all of it; harmless when repeated."""
+        """Kill and remove all of it; harmless when repeated. What a failing engine does not give up goes before the next box is made."""
 
     def __enter__(self) -> Self: ...
 
@@ -120,7 +120,13 @@ class Sandbox(Protocol):
         """
 
     def sweep(self, labels: Mapping[str, str] | None = None) -> list[str]:
-        """Remove what boxes of processes that are gone left, those with these labels (all without any); the names of what was removed."""
+        """Remove what boxes of processes that are gone left, those with these labels (all without any); the names of what was removed.
+
+        What this process's own boxes could not remove when their engine failed goes too.
+
+        Raises:
+            SandboxError: the engine failed.
+        """
 
     def close(self) -> None:
         """Close what the sandbox holds open; boxes must be gone."""

@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from appliance import hardware, sandbox, tasks, temporary
-from appliance.errors import SandboxError
+from appliance.errors import ApplianceError, SandboxError
 from appliance.records import Device, ExecResult, Preset, Profile, Reason, Score, Telemetry
 from appliance.sandbox import failures
 from appliance.workflows.scoring import Scorer, Scoring
@@ -23,6 +23,9 @@ from appliance.workflows.standby import Make, Standby
 from appliance.workflows.view import task_view
 
 _CURVE_POINTS = 200
+
+SANDBOX_WAITS_S = (5.0, 10.0, 20.0, 40.0, 80.0)
+"""Before each repeat of a run whose sandbox failed; an engine has these two and a half minutes to come back, then the night ends itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +76,8 @@ class RunOutcome:
     phases: dict[str, float] = field(default_factory=dict)
     """See `Run.phases`."""
     log_tail: str = ""
+    sandbox_failures: int = 0
+    """See `Run.sandbox_failures`."""
 
 
 class Phases:
@@ -137,8 +142,10 @@ class SandboxExecution:
         self._evaluate_ahead = ahead and loaded.task.evaluate.standby
 
     def close(self) -> None:
-        """Remove what stands by."""
+        """Remove what stands by, and what the engine did not give up when its turn was over."""
         self._standby.close()
+        with contextlib.suppress(ApplianceError):  # it does not answer: the next night removes it
+            self._sandbox.sweep()
 
     def run(self, request: RunRequest) -> RunOutcome:
         """One run; see `Execution.run`."""
@@ -221,7 +228,10 @@ class SandboxExecution:
             monitor.stop()
 
         box.release(sandbox.Start(seed=request.seed, startup_calibrated_s=request.startup_calibrated_s))
-        result = box.run(artifact, check, stopped)
+        try:
+            result = box.run(artifact, check, stopped)
+        finally:
+            telemetry = monitor.stop()
         phases.end("collect" if result.marked else "import")
         phases.split("import", result.startup_s, "startup")
         phases.split("budget", max(0.0, (result.train_s or 0.0) - (result.budget_s or 0.0)), "finish")
@@ -230,7 +240,7 @@ class SandboxExecution:
             if refused is not None:
                 result = msgspec.structs.replace(result, refused_reason=refused[0], refused=refused[1])
         phases.end("check")
-        return result, monitor.stop()
+        return result, telemetry
 
     def _judge_machine_first(
         self, request: RunRequest, result: ExecResult, telemetry: Telemetry, observables: Mapping[str, float]
@@ -290,19 +300,18 @@ def _with(outcome: RunOutcome, **changes: object) -> RunOutcome:
     return dataclasses.replace(outcome, **changes)  # type: ignore[arg-type]
 
 
-def retrying(execution: Execution, request: RunRequest, *, attempts: int, wait_s: float, note: Callable[[str], None]) -> RunOutcome:
-    """`execution.run`, again with growing pauses while the sandbox itself fails.
+def retrying(execution: Execution, request: RunRequest, note: Callable[[str], None]) -> RunOutcome:
+    """`execution.run`, again after each of `SANDBOX_WAITS_S` while the sandbox itself fails; how often it did is in the outcome.
 
     Raises:
-        SandboxError: it failed `attempts` times in a row.
+        SandboxError: it failed every time.
     """
-    for attempt in range(1, attempts + 1):
+    for failed, wait_s in enumerate((*SANDBOX_WAITS_S, None)):
         try:
-            return execution.run(request)
+            return _with(execution.run(request), sandbox_failures=failed)
         except SandboxError as error:
-            if attempt == attempts:
-                raise
+            if wait_s is None:
+                raise SandboxError(f"the sandbox failed {failed + 1} times in a row: {error}") from error
             note(f"the sandbox failed ({error}); again in {wait_s:g} s")
             time.sleep(wait_s)
-            wait_s *= 2
     raise AssertionError("unreachable")

@@ -4,7 +4,7 @@ Every decision is taken from what is recorded, so the loop can be killed at any 
 experiment that was under way goes on where its last recorded run left it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -48,15 +48,11 @@ class Search:
         effect = self.book.plan.task.metric.smallest_effect
         if self.belief.epoch == 0:
             self._begin_epoch("start")
-        failures = 0
         while not judge.calibration_complete(self.belief.fresh(0), effect):
-            run = self.runs.execute(
-                self._order(0, "calibration", f"calibration/{self.belief.epoch}/{len(self.belief.fresh(0)) + failures}")
-            )
+            run = self.runs.execute(self._order(0, "calibration", f"calibration/{self.belief.epoch}/{self._calibrations()}"))
             if run.status == "invalid":
                 raise ApplianceError(f"the machine is too busy to measure on ({run.reason}): end what else runs on it and start again")
-            failures += run.status != "ok"
-            if failures > 2:
+            if self._calibrations(("failed", "rejected")) > 2:
                 raise ApplianceError(f"the unchanged asset does not run on this machine: {run.reason}: {run.detail or run.log_tail[-300:]}")
         decided = {e.experiment: e.calibration for e in self.book.experiments()}
         for experiment in (0, self.belief.incumbent):
@@ -188,23 +184,30 @@ class Search:
             self.progress.note(line)
 
     def _visit_baseline(self, after: int) -> None:
-        """The baseline comes back now and then, once per turn however often the night was cut; a changed machine is calibrated anew."""
+        """The baseline comes back now and then, once per turn however often the night was cut; a changed machine is calibrated anew.
+
+        What the visit says is judged again by a resumed night: the cut may have come between the visit and the calibration.
+        """
         if after < 1 or after % judge.REBASELINE_EVERY:
             return
         label = f"visit/{after}"
         seeds = self.runs.seeds(label)
         visits = [run for run in self.book.runs() if run.kind == "rebaseline" and run.seed in seeds]
-        if any(run.status in ("ok", "failed", "rejected") for run in visits):
-            return
-        before = self.belief.fresh(0)
-        run = self.runs.execute(self._order(0, "rebaseline", label))
+        visit = next((run for run in visits if run.status in ("ok", "failed", "rejected")), None)
+        visit = visit or self.runs.execute(self._order(0, "rebaseline", label))
         noise = self.belief.noise()
-        if run.score is None or noise is None:
+        if visit.score is None or noise is None or visit.run < self.belief.epoch_from:
             return
-        if judge.machine_changed(before, [run.score], noise, self.book.plan.task.metric.smallest_effect):
+        *before, now = self.belief.fresh(0)  # the visit is the baseline's newest run: nothing else runs before the next experiment
+        if judge.machine_changed(before, [now], noise, self.book.plan.task.metric.smallest_effect):
             self.progress.note("the machine is not the one that was calibrated: calibrating anew")
             self._begin_epoch("the baseline's score moved")
             self.calibrate()
+
+    def _calibrations(self, statuses: Collection[str] = ("ok", "failed", "rejected")) -> int:
+        """Of this epoch, before and after cuts; disturbed and interrupted ones were repeated and do not count."""
+        runs = self.book.runs()
+        return sum(run.kind == "calibration" and run.run >= self.belief.epoch_from and run.status in statuses for run in runs)
 
     def _begin_epoch(self, why: str) -> None:
         first = self.book.next_run()

@@ -11,7 +11,7 @@ from typing import Any
 
 import appliance
 from appliance import agents, judge, ledger, report, tasks
-from appliance.errors import ApplianceError, PrerequisiteError, UsageError
+from appliance.errors import ApplianceError, PrerequisiteError, SandboxError, UsageError
 from appliance.records import Confirmation, NightPlan, Run
 from appliance.workflows import testuses
 from appliance.workflows.assets import Assets
@@ -96,16 +96,29 @@ def resume(folder: Path, progress: Progress, serve: Serve | None = None) -> Outc
     """
     plan = ledger.read_plan(folder)
     address = report.Address(*serve) if serve else None
+    with ledger.open(folder, afterwards=True) as book:
+        _refuse_ended(book)  # before anything is made ready for it
     with _undisturbed(progress):
         workplace = ready_again(plan, progress)
         with ledger.DeviceLock(workplace.device.uuid or workplace.device.slug), ledger.open(folder) as book:
-            if book.state.ended_at is not None and book.state.phase == "end":
-                raise UsageError(f"night {plan.night_id} has ended: its page is {folder / 'report.html'}")
-            for pending in book.pending_runs():
-                book.record_run(_interrupted(book, pending))
-            # The ledger noted the cut when it was opened. What was said of the winner meanwhile is said anew of the one to come.
-            book.update_state(ended_at=None, ended_why=None, confirmation=None, attribution=[])
+            _refuse_ended(book)  # by another process meanwhile
+            go_on(book)
             return _night(book, workplace, progress, address)
+
+
+def _refuse_ended(book: ledger.Ledger) -> None:
+    if book.state.ended_at is not None and book.state.phase == "end":
+        raise UsageError(f"night {book.plan.night_id} has ended: its page is {book.folder / 'report.html'}")
+
+
+def go_on(book: ledger.Ledger) -> None:
+    """What a dead process had under way is recorded as interrupted, and the night has not ended any more.
+
+    The ledger noted the cut when it was opened. What was said of the winner meanwhile is said anew of the one to come.
+    """
+    for pending in book.interrupted():
+        book.record_run(_interrupted(book, pending))
+    book.update_state(ended_at=None, ended_why=None, confirmation=None, attribution=[])
 
 
 @contextlib.contextmanager
@@ -191,7 +204,10 @@ def _close(search: Search, failure: BaseException | None) -> Path:
         progress.note(line)
     book.save_agent(agent.dump())
     winner = belief.incumbent
-    ended = failure is None or (isinstance(failure, ApplianceError) and not isinstance(failure, PrerequisiteError))
+    final = isinstance(failure, ApplianceError) and not isinstance(failure, PrerequisiteError | SandboxError)
+    ended = failure is None or final
+    if isinstance(failure, Exception) and not ended:
+        progress.note(f"cut short: {failure}; go on, when that is mended, with: appliance overnight --resume {book.folder.name}")
     book.update_state(
         phase="end" if ended else "cut",  # a cut night can be gone on with
         ended_at=_now(),
@@ -293,6 +309,7 @@ def _interrupted(book: ledger.Ledger, pending: ledger.Pending) -> Run:
         night_id=plan.night_id,
         experiment=pending.experiment,
         run=pending.number,
+        for_experiment=facts.get("for_experiment"),
         kind=facts["kind"],
         status="interrupted",
         reason="interrupted",  # type: ignore[arg-type]
@@ -300,13 +317,14 @@ def _interrupted(book: ledger.Ledger, pending: ledger.Pending) -> Run:
         seed=facts["seed"],
         asset_sha256=facts["asset_sha256"],
         image_digest=plan.image_digest,
-        data_sha256=plan.data_sha256,
+        dataset=facts.get("dataset"),
+        data_sha256=facts.get("data_sha256"),
         profile_sha256=plan.profile.sha256,
         task_sha256=plan.task_sha256,
         isolation=plan.isolation,
         device=plan.device.slug,
         driver=plan.device.driver,
-        started_at=plan.started_at,
+        started_at=facts.get("started_at", plan.started_at),
     )
 
 

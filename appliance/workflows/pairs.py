@@ -20,7 +20,6 @@ from appliance.workflows.progress import Progress
 _REPEATS = 5
 """A disturbed run is repeated this often before the machine is called too busy."""
 _WAIT_S = 5.0
-_SANDBOX_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
@@ -100,7 +99,7 @@ class Pairs:
             startup_calibrated_s=median(self.baseline.startups) if self.baseline.startups else None,
             normal=disturbance,
         )
-        outcome = retrying(self.execution, request, attempts=_SANDBOX_ATTEMPTS, wait_s=_WAIT_S, note=self.progress.note)
+        outcome = retrying(self.execution, request, self.progress.note)
         run = _row(side, pair, seed, outcome)
         self.runs.append(run)
         if run.status == "ok":

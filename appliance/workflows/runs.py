@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -23,8 +24,6 @@ _CALIBRATION_REPEATS = 10
 _CALM_WAIT_S = 5.0
 _LONGEST_WAIT_S = 60.0
 """Pause before a disturbed run is repeated, doubled each time up to this."""
-_SANDBOX_ATTEMPTS = 4
-_SANDBOX_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +103,16 @@ class Runs:
         first, again = self.seeds(order.seed_label)
         suspected = [run.seed for run in self._book.runs() if run.reason is Reason.SUSPICIOUS and run.asset_sha256 == order.asset_sha256]
         seed = again if first in suspected else first
-        self._book.plan_run(number, experiment=order.experiment, kind=order.kind, seed=seed, asset_sha256=order.asset_sha256)
+        self._book.plan_run(
+            number,
+            experiment=order.experiment,
+            kind=order.kind,
+            seed=seed,
+            asset_sha256=order.asset_sha256,
+            for_experiment=order.for_experiment,
+            dataset=order.corpus.name,
+            data_sha256=order.corpus.sha256,
+        )
         self._progress.clock(self._clock.left_s, self._clock.total_s)
         self._progress.run_started(order.experiment, order.kind, self._plan.preset.budget_s)
         request = RunRequest(
@@ -118,9 +126,9 @@ class Runs:
             startup_calibrated_s=self._belief.startup_s(),
             normal=lambda telemetry, observables: self._disturbance(order, telemetry, observables),
         )
-        self._book.advance_run(number, "started")
+        self._book.advance_run(number, "started", started_at=datetime.now(UTC).isoformat(timespec="milliseconds"))
         try:
-            outcome = retrying(self._execution, request, attempts=_SANDBOX_ATTEMPTS, wait_s=_SANDBOX_WAIT_S, note=self._progress.note)
+            outcome = retrying(self._execution, request, self._progress.note)
         except KeyboardInterrupt:
             self._record(self._row(order, number, seed, RunOutcome(status="interrupted", reason=Reason.INTERRUPTED)))
             raise
@@ -195,6 +203,7 @@ class Runs:
             curve=outcome.curve,
             telemetry=outcome.telemetry,
             log_tail=outcome.log_tail,
+            sandbox_failures=outcome.sandbox_failures,
         )
 
 

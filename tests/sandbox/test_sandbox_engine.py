@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator
@@ -141,6 +142,17 @@ def test_a_cdi_folder_that_does_not_know_the_gpu_is_not_used(place: Path) -> Non
     assert request["Driver"] == "nvidia"
 
 
+OURS = re.compile("/v1.41/(containers|volumes)/overnight-appliance-.*")
+
+
+def answered_by(server: HTTPServer) -> DockerSandbox:
+    """A sandbox whose engine is this server."""
+    sandbox = object.__new__(DockerSandbox)
+    sandbox.client = docker.DockerClient(base_url=server.url_for("/").rstrip("/"), version="1.41")
+    sandbox.info, sandbox.image, sandbox.runtime, sandbox._device, sandbox._owed = {}, "overnight-appliance:test", "runsc", CPU, []
+    return sandbox
+
+
 @pytest.fixture
 def asked(httpserver: HTTPServer, make_spec: MakeSpec) -> Iterator[dict[str, Any]]:
     """The bodies of the requests that a box for a GPU sends: path → body. The engine refuses the container, so nothing starts."""
@@ -159,10 +171,8 @@ def asked(httpserver: HTTPServer, make_spec: MakeSpec) -> Iterator[dict[str, Any
     httpserver.expect_request("").respond_with_handler(answer)
     for path in ("/v1.41/volumes/create", "/v1.41/containers/create"):
         httpserver.expect_request(path).respond_with_handler(answer)
-    httpserver.expect_request(__import__("re").compile("/v1.41/volumes/overnight.*"), method="DELETE").respond_with_handler(answer)
-    sandbox = object.__new__(DockerSandbox)
-    sandbox.client = docker.DockerClient(base_url=httpserver.url_for("/").rstrip("/"), version="1.41")
-    sandbox.info, sandbox.image, sandbox.runtime = {}, "overnight-appliance:test", "runsc"
+    httpserver.expect_request(OURS, method="DELETE").respond_with_handler(answer)
+    sandbox = answered_by(httpserver)
     with pytest.raises(SandboxError, match="seen enough"):
         DockerBox(sandbox, make_spec("", device=GPU))
     sandbox.close()
@@ -205,6 +215,43 @@ def test_the_out_folder_is_capped_memory(asked: dict[str, Any]) -> None:
     assert options["type"] == "tmpfs"
     assert "size=8000000" in options["o"].split(",")
     assert {"nosuid", "nodev", "noexec", "uid=65534", "mode=0700"} <= set(options["o"].split(","))
+
+
+def test_what_a_failing_engine_does_not_give_up_is_removed_before_the_next_box(httpserver: HTTPServer, make_spec: MakeSpec) -> None:
+    removed: list[str] = []
+    failing = True
+
+    def answer(request: Request) -> Response:
+        if failing:
+            return Response(json.dumps({"message": "shutting down"}), status=500, content_type="application/json")
+        if request.method == "DELETE":
+            removed.append(request.path.split("/")[2])
+        told = {"/v1.41/containers/json": [], "/v1.41/volumes": {"Volumes": []}}.get(request.path, {})
+        return Response(json.dumps(told), content_type="application/json")
+
+    httpserver.expect_request(re.compile("/v1.41/.*")).respond_with_handler(answer)
+    sandbox = answered_by(httpserver)
+    for _ in range(2):  # the second is not made while the first may run
+        with pytest.raises(SandboxError, match="shutting down"):
+            sandbox.create(make_spec(""))
+    failing = False
+    assert sandbox.sweep() == []
+    assert removed == ["containers", "volumes"]
+    sandbox.sweep()
+    assert len(removed) == 2
+    sandbox.close()
+
+
+def test_an_engine_that_is_gone_says_nothing_of_the_program(httpserver: HTTPServer, make_spec: MakeSpec) -> None:
+    sandbox = answered_by(httpserver)
+    httpserver.stop()  # type: ignore[no-untyped-call]
+    try:
+        for call in (lambda: sandbox.create(make_spec("")), sandbox.sweep):
+            with pytest.raises(SandboxError, match="does not answer any more"):
+                call()
+    finally:
+        sandbox.close()
+        httpserver.start()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.engine
