@@ -110,7 +110,7 @@ def build(facts: Facts) -> Clock:
             ("Starting up: sandbox, imports, asset", "startup", sums["startup"]),
             ("Evaluation", "evaluate", sums["evaluate"]),
             ("Checking, copying, cleaning up", "finish", sums["finish"] + sums["other"]),
-            ("Between runs: proposals, verdicts, waiting for calm", "waiting", waiting),
+            ("Between runs: proposing, judging, waiting", "waiting", waiting),
         ],
         total,
     )

@@ -163,13 +163,13 @@ def _unit(facts: Facts) -> str:
 
 
 def _time(facts: Facts, runs: list[Run]) -> tuple[dict[int, float], Scale, list[Tick], str]:
-    """Hours on the night's clock, of which a run that was interrupted tells none: it stands where the one before it does."""
+    """Hours on the night's clock. A run that was interrupted may not tell when it began: then it stands where the one before it does."""
     timed = [r for r in runs if r.status != "interrupted"]
     hours = {r.run: seconds / 3600 for r in timed if (seconds := facts.clock_at(r.started_at)) is not None}
     if hours and len(hours) == len(timed) and max(hours.values()) - min(hours.values()) > 1e-4 and min(hours.values()) >= 0:
         last = 0.0
         for run in runs:
-            last = hours.setdefault(run.run, last)
+            last = hours.setdefault(run.run, max(last, (facts.clock_at(run.started_at) or 0.0) / 3600))
         end = max(max(hours.values()), (facts.elapsed_s or 0) / 3600)
         scale = Scale(0, end * 1.01, _LEFT + 8, _RIGHT - 10)
         if end < 0.8:
