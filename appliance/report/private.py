@@ -15,7 +15,7 @@ from appliance.records import Device, Experiment, Night, NightPlan, NightState, 
 _PATTERN: Final = re.compile(
     r"(?P<key>\b(?:sk|pk|hf|ghp|gho|ghs|glpat|github_pat|xox[abprs]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,})"
     r"|(?P<credential>(?<=://)[^\s/@:]{1,80}:[^\s/@]{1,120}@)"
-    r"|(?P<secret>(?i:(?<=token=)|(?<=password=)|(?<=api_key=)|(?<=bearer ))[^\s\"'&]{6,})"
+    r"|(?P<secret>(?i:(?<=token=)(?<!per_token=)|(?<=password=)|(?<=api_key=)|(?<=bearer ))[^\s\"'&]{6,})"
     r"|(?P<mail>[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63})+)"
     r"|(?P<path>(?<![\w.<])(?:/(?:home|root|Users|mnt|media|srv|opt|tmp|var|work|workspace|scratch|data|Volumes|private)"
     r"(?:/[^\s\"'<>:,;)\]}]*)|[A-Za-z]:\\[^\s\"'<>:,;)]+|~/[^\s\"'<>:,;)]+))"

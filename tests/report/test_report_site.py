@@ -8,7 +8,7 @@ import pytest
 import report_nights as nights
 from test_report_page import outline
 
-from appliance import report
+from appliance import paths, report
 from appliance.errors import ApplianceError, UsageError
 from appliance.records import Night
 
@@ -124,6 +124,15 @@ def test_stripping_takes_nothing_from_what_is_not_private() -> None:
     assert public.experiments == night.experiments
     assert public.assets == night.assets
     assert [r.score for r in public.runs] == [r.score for r in night.runs]
+
+
+def test_a_real_asset_is_published_as_it_is() -> None:
+    night = nights.a_night(3)
+    digest = next(iter(night.assets))
+    files = {"train.py": (paths.share("trainer") / "train.py").read_text()}
+    public, left_out = report.stripped(msgspec.structs.replace(night, assets={digest: files}))
+    assert public.assets[digest] == files
+    assert not any("secret" in line for line in left_out)
 
 
 def test_a_folder_that_is_no_site_is_refused_and_left_alone(tmp_path: Path, some: list[Night]) -> None:
