@@ -49,6 +49,8 @@ OPENING_S = 6.0
 SETTLE_S = 15.0
 """For killed processes to be gone."""
 POLL_S = 0.2
+LIVES = 5
+"""Times that a night may cut itself short at the end: its engine may need a while."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -248,16 +250,13 @@ def killed(night: Night, watch: Watch, options: argparse.Namespace) -> Counter[s
 def ended(night: Night, watch: Watch, hours: float) -> Path:
     """Let it come to its end, gone on with where it cuts itself short; its folder."""
     folder = night.opened()
-    until = time.monotonic() + 2 * hours * 3600 + LONGEST_SETUP_S
-    while time.monotonic() < until:
-        if night.runs_for(POLL_S * 10):
-            continue
+    for _ in range(LIVES):
+        if night.runs_for(2 * hours * 3600 + LONGEST_SETUP_S):
+            break
         watch.look(folder)
         if ledger.read(folder).state.phase == "end":
             break
         night.start()
-    else:
-        night.kill()
     return folder
 
 
