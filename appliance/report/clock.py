@@ -149,7 +149,8 @@ def _bar(parts: list[tuple[str, str, float]], total: float) -> list[Part]:
 
 
 def _phases(facts: Facts) -> list[tuple[str, str]]:
-    return [(name.replace("_", " ").removesuffix(" s"), numbers.duration(seconds)) for name, seconds in facts.state.clock.items()]
+    spent = [(name, seconds) for name, seconds in facts.state.clock.items() if seconds >= 1]
+    return [(name.replace("_", " ").removesuffix(" s"), numbers.duration(seconds)) for name, seconds in spent]
 
 
 def _counts(facts: Facts, elapsed: float) -> str:

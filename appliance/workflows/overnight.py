@@ -210,6 +210,7 @@ def _close(search: Search, failure: BaseException | None) -> Path:
         progress.note(f"cut short: {failure}; go on, when that is mended, with: appliance overnight --resume {book.folder.name}")
     book.update_state(
         phase="end" if ended else "cut",  # a cut night can be gone on with
+        clock=_clock(book),
         ended_at=_now(),
         ended_why="interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure or "the clock was spent"),
         incumbent=winner,
@@ -329,8 +330,14 @@ def _interrupted(book: ledger.Ledger, pending: ledger.Pending) -> Run:
 
 
 def _phase(book: ledger.Ledger, progress: Progress, name: str) -> None:
-    book.update_state(phase=name)
+    book.update_state(phase=name, clock=_clock(book))
     progress.phase(name)
+
+
+def _clock(book: ledger.Ledger) -> dict[str, float]:
+    """Seconds per phase until now; what no phase has yet is the present one's."""
+    clock, phase = book.state.clock, book.state.phase
+    return {**clock, phase: clock.get(phase, 0.0) + book.clock_spent_s - sum(clock.values())}
 
 
 def _now() -> str:

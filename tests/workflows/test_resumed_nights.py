@@ -185,3 +185,9 @@ def test_a_night_whose_engine_stays_away_ends_itself_with_its_page_and_can_be_go
 
 def test_an_engine_has_the_time_that_it_takes_to_come_back():
     assert sum(execution.SANDBOX_WAITS_S) >= 4 * 30
+
+
+def test_every_second_of_a_night_belongs_to_a_phase(simulation: Callable[..., Simulation]):
+    night = lived(simulation(3), KilledAt("experiment-recorded", 2))
+    assert {"calibrate", "search", "confirm"} <= set(night.state.clock)
+    assert all(seconds >= 0 for seconds in night.state.clock.values())
