@@ -73,10 +73,10 @@ def junit(name: str, outcome: Answer | Literal["error"], sentence: str, wall_s: 
     counts = {"tests": "1", **{f"{what}s": str(int(kind == what)) for what in ("failure", "error")}, "skipped": str(int(kind == "skipped"))}
     times = {"time": f"{wall_s:.3f}", **({"timestamp": started_at[:19]} if started_at else {})}
     suites = ElementTree.Element("testsuites")
-    suite = ElementTree.SubElement(suites, "testsuite", name="appliance reproduce", **counts, **times)
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": "appliance reproduce", **counts, **times})
     case = ElementTree.SubElement(suite, "testcase", classname="appliance.reproduce", name=_plain(name), time=times["time"])
     if kind:
-        ElementTree.SubElement(case, kind, message=_plain(sentence), **({} if kind == "skipped" else {"type": outcome}))
+        ElementTree.SubElement(case, kind, {"message": _plain(sentence), **({} if kind == "skipped" else {"type": outcome})})
     ElementTree.SubElement(case, "system-out").text = _plain(f"{outcome}: {sentence}")
     body: bytes = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
     return body + b"\n"
