@@ -10,13 +10,19 @@ from appliance.cli.options import LOOPBACK, PORT, folder_of, json_option, night_
 @click.command()
 @night_argument
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: report.html in the night's folder.")
-def report(night: str | None, nights: Path | None, out: Path | None) -> None:
+@click.option("--public", is_flag=True, help="For others: without what identifies a machine or a person; the page says what that was.")
+def report(night: str | None, nights: Path | None, out: Path | None, public: bool) -> None:
     """Rebuild the page of a night from its ledger; the latest without NIGHT."""
     from appliance import ledger
     from appliance import report as pages
 
     folder = folder_of(night, nights)
-    click.echo(str(pages.write(ledger.read(folder), out or folder / "report.html")))
+    read, left_out = ledger.read(folder), None
+    if public:
+        if out is None:
+            raise click.UsageError("--public needs --out: the night's own page stays whole")
+        read, left_out = pages.stripped(read)
+    click.echo(str(pages.write_text(pages.render(read, left_out=left_out), out or folder / "report.html")))
 
 
 @click.command()
