@@ -107,3 +107,18 @@ def test_the_prerequisite_that_is_missing_is_named(monkeypatch: pytest.MonkeyPat
     result = CliRunner().invoke(main, ["image", "show"])
     assert result.exit_code == 3
     assert "engine" in result.output
+
+
+def test_a_public_page_leaves_the_nights_own_page_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("APPLIANCE_NIGHTS", str(tmp_path / "nights"))
+    (tmp_path / "results.tsv").write_text(
+        "commit\tval_bpb\tmemory_gb\tstatus\tdescription\na1\t1.5\t2.0\tkeep\tbaseline\nb2\t1.4\t2.0\tkeep\tread /home/anna/notes\n"
+    )
+    assert CliRunner().invoke(main, ["import", str(tmp_path / "results.tsv")]).exit_code == 0
+    refused = CliRunner().invoke(main, ["report", "--public"])
+    assert refused.exit_code == 2
+    assert "--out" in refused.output
+    assert CliRunner().invoke(main, ["report", "--public", "--out", str(tmp_path / "page.html")]).exit_code == 0
+    (own,) = (tmp_path / "nights").glob("*/report.html")
+    assert "/home/anna" in own.read_text()
+    assert "/home/anna" not in (tmp_path / "page.html").read_text()
