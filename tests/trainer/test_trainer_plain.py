@@ -66,7 +66,7 @@ def same_weights(ours, plain):
     return ours, plain
 
 
-@pytest.mark.parametrize(("activation", "pattern", "cap"), itertools.product(['"relu2"', '"swiglu"'], ['"L"', '"SL"'], [15.0, 0.0]))
+@pytest.mark.parametrize(("activation", "pattern", "cap"), list(itertools.product(['"relu2"', '"swiglu"'], ['"L"', '"SL"'], [15.0, 0.0])))
 def test_the_plain_model_is_the_same_function(pair, activation, pattern, cap):
     _, _, ours, plain = pair(ACTIVATION=activation, WINDOW_PATTERN=pattern, LOGIT_CAP=cap)
     tokens = torch.randint(256, (3, 24))
