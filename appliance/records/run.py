@@ -129,8 +129,8 @@ class Run(Record, frozen=True, kw_only=True):
     wall_s: NonNegative | None = None
     phases: dict[str, NonNegative] = {}
     """Where `wall_s` went, in seconds; their sum. `create`, `import` (and taking over the mark's files), `startup`, `mark` (its
-    checks), `budget`, `finish` (beyond the budget), `collect` (weights copied, everything inside killed and removed), `check`, `evaluate`.
-    Empty where the run is another's or older than this field."""
+    checks), `budget`, `finish` (beyond the budget), `collect` (weights copied, everything inside killed and removed), `check`, `standby`
+    (the next run's sandbox made), `evaluate`. Empty where the run is another's or older than this field."""
     observables: dict[str, float] = {}
     curve: list[tuple[float, float, float]] = []
     """(seconds, step, value), at most 200 points."""

@@ -50,6 +50,7 @@ _PHASES: Final = {
     "finish": ("Beyond the budget, to hand over", "finish"),
     "collect": ("Artifact copied, sandbox removed", "other"),
     "check": ("Checks of the artifact", "other"),
+    "standby": ("The next run's sandbox made", "other"),
     "evaluate": ("Evaluation", "evaluate"),
 }
 """Phase of `Run.phases` → what a reader is told it is, and the part of the night that it belongs to. With sandboxes that stand by, the

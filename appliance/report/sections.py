@@ -146,6 +146,9 @@ def integrity(facts: Facts) -> tuple[Pairs, list[Concern]]:
             ("Isolation", _ISOLATION[facts.plan.isolation]),
             ("Test split used before", numbers.plural(uses, "night") + (" on this machine" if uses else "")),
         ]
+    failures = sum(r.sandbox_failures for r in facts.runs)
+    if failures:
+        pairs.append(("Sandbox failures, run again", numbers.plural(failures, "time")))
     if facts.state.cuts:
         pairs.append(("Interrupted and resumed", numbers.plural(len(facts.state.cuts), "time")))
     if facts.plan.parent_night:

@@ -178,6 +178,7 @@ class SandboxExecution:
                 first.box.release()
             if self._train_ahead:
                 self._standby.prepare(request.corpus.sha256, self._train_box(request))
+                phases.end("standby")
             if verdict is not None:
                 outcome = _with(outcome, status=verdict[0], reason=verdict[1], detail=verdict[2])
             else:

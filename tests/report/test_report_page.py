@@ -234,6 +234,12 @@ def test_a_night_cut_short_shows_where_and_still_renders(night: Night) -> None:
     assert "so far" in verdict(running)
 
 
+def test_failures_of_the_sandbox_are_told_apart_from_those_of_an_asset(night: Night) -> None:
+    assert "Sandbox failures" not in report.render(night)
+    failing = msgspec.structs.replace(night, runs=[msgspec.structs.replace(night.runs[0], sandbox_failures=2), *night.runs[1:]])
+    assert "2 times" in section(report.render(failing), "integrity").partition("Sandbox failures")[2][:200]
+
+
 def test_what_came_days_after_the_night_is_told_apart_and_moves_nothing_in_it(night: Night) -> None:
     before, after = report.render(night), report.render(nights.days_later(night))
     before_stairs, after_stairs = (staircase.build(Facts(n)) for n in (night, nights.days_later(night)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.dataset
 import pytest
-from night_help import ended_well
+from night_help import ended_well, had_its_time
 
 from appliance import ledger, paths
 
@@ -53,6 +53,7 @@ def test_a_small_program_is_improved_and_the_gain_put_to_the_test(night: Path):
     assert read.state.phase == "end"
     assert any(e.incumbent == e.experiment for e in read.experiments)
     assert read.state.confirmation is not None
+    had_its_time(read, enough=read.state.confirmation.status != "not_run")
     assert read.state.confirmation.status in ("confirmed", "not_confirmed")  # four documents of ten points: it may not hold
     test = next(e for e in read.state.confirmation.estimates if e.split == "test")
     assert test.pairs >= 4
