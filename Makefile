@@ -6,6 +6,7 @@ AGENT ?= search
 TASK ?= trainer
 SANDBOX ?= docker
 DEVICE ?=
+SITE ?= site
 ENGINE ?= auto
 ARGS ?=
 
@@ -24,7 +25,7 @@ torch=$(TORCH) && APPLIANCE_REQUIRE_ENGINE=1 APPLIANCE_TORCH_PYTHON=$$torch $(BI
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: overnight test test-all lint engine doctor help clean redteam $(BENCHES:%=bench-%)
+.PHONY: overnight publish test test-all lint engine doctor help clean redteam $(BENCHES:%=bench-%)
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -43,6 +44,9 @@ engine: $(READY)  ## Find a container engine, or start one
 overnight: $(READY)  ## One night: HOURS= AGENT= TASK= SANDBOX= DEVICE=
 	@[ "$(SANDBOX)" = process ] || $(ENGINE_READY)
 	@$(BIN)/appliance overnight --hours '$(HOURS)' --agent '$(AGENT)' --task '$(TASK)' --sandbox '$(SANDBOX)' $(if $(DEVICE),--device '$(DEVICE)') $(ARGS)
+
+publish: $(READY)  ## All nights as a static site: SITE=
+	@$(BIN)/appliance publish '$(SITE)'
 
 doctor: $(READY)  ## What this machine lacks, and the mend
 	@$(BIN)/appliance doctor
