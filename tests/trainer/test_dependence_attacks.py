@@ -323,6 +323,16 @@ def test_a_query_that_may_see_nothing_is_not_trusted_to_see_nothing() -> None:
     assert prove_causal(program) is None
 
 
+def test_a_weight_that_happens_to_be_zero_takes_nothing_from_the_argument() -> None:
+    g = Graph()
+    weight = torch.ones(2, V)
+    weight[0, 1] = 0.0
+    flat = g("mm.default", g("reshape.default", g.features(), [B * T, 2]), g.weight(weight))
+    watch = prove_causal(g.program(g("reshape.default", flat, [B, T, V])))
+    assert watch is not None
+    assert not watch.zero
+
+
 def test_what_depends_on_no_token_is_computed_once_and_never_again() -> None:
     """Sums by atomics may come out otherwise the second time; here the weight itself is changed under the graph."""
     g = Graph()

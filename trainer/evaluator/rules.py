@@ -213,19 +213,31 @@ def _product(node: Node, first_name: str, second_name: str) -> Tensor:
     like = node.walk.codes
     a, b = code_of(first, like), code_of(second, like)
     shape = (*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
-    zero_a = node.zeros(first_name)
-    zero_b = node.zeros(second_name) if zero_a is None else None
-    if zero_a is None and zero_b is None:
-        return torch.maximum(a.amax(-1, keepdim=True), b.amax(-2, keepdim=True)).expand(shape)
-    node.finite(first_name)
-    node.finite(second_name)
-    node.unsigned()
+    bound = torch.maximum(a.amax(-1, keepdim=True), b.amax(-2, keepdim=True)).expand(shape)
+    zero_a, zero_b = zeros_of(first), zeros_of(second)
     if zero_a is not None:  # [.., i, k]: what of b's row k reaches row i
-        reach = torch.maximum(a, b.amax(-1)[..., None, :]).masked_fill(zero_a, BOTTOM)
-        return reach.amax(-1, keepdim=True).expand(shape)
-    assert zero_b is not None
-    reach = torch.maximum(b, a.amax(-2)[..., :, None]).masked_fill(zero_b, BOTTOM)
-    return reach.amax(-2, keepdim=True).expand(shape)
+        reach = torch.maximum(a, b.amax(-1)[..., None, :]).masked_fill(zero_a, BOTTOM).amax(-1, keepdim=True)
+        bound = _closer(node, bound, reach, (first_name, second_name))
+    if zero_b is not None:  # [.., k, j]: what of a's column k reaches column j
+        reach = torch.maximum(b, a.amax(-2)[..., :, None]).masked_fill(zero_b, BOTTOM).amax(-2, keepdim=True)
+        bound = _closer(node, bound, reach, (second_name, first_name))
+    return bound
+
+
+def _closer(node: Node, bound: Tensor, reach: Tensor, names: tuple[str, str]) -> Tensor:
+    """The lower of two bounds of a product.
+
+    `reach` holds where the zeros of the first name are 0 and nothing is infinite. That is asked only where it says more: for a mask, and
+    not for a weight that happens to be 0.
+    """
+    closer = torch.minimum(bound, reach)
+    if torch.equal(closer, bound):
+        return bound
+    node.zeros(names[0])
+    for name in names:
+        node.finite(name)
+    node.unsigned()
+    return closer
 
 
 def _mm(node: Node) -> Known:
