@@ -99,7 +99,7 @@ def live(hours: float, kind: str, nights: Path | None) -> Path:
     from appliance.workflows import overnight
     from appliance.workflows.progress import Silent  # what only reads rows needs neither
 
-    options = overnight.Options(hours=hours, preset="cpu", device="cpu", sandbox=kind, nights=nights, standby=True)  # type: ignore[arg-type]
+    options = overnight.Options(hours=hours, preset="cpu", device="cpu", sandbox=kind, nights=nights)  # type: ignore[arg-type]
     return overnight.begin(options, Silent()).folder
 
 

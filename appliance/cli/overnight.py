@@ -74,7 +74,7 @@ def _agent_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--from", "from_night", metavar="NIGHT", help="Start at another night's winner.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seeds of all runs derive from it; default: drawn.")
 @click.option(
-    "--standby/--no-standby", default=False, show_default=True, help="Whether a run's containers are made while the one before still works."
+    "--standby/--no-standby", default=True, show_default=True, help="Whether a run's containers are made while the one before still works."
 )
 @click.option(
     "--resume",

@@ -51,7 +51,7 @@ class Options:
     nights: Path | None = None
     from_night: str | None = None
     seed: int | None = None
-    standby: bool = False
+    standby: bool = True
 
 
 Serve = tuple[str, int]
@@ -271,8 +271,8 @@ def _command(options: Options, workplace: Workplace) -> list[str]:
     ):
         if value != default and value is not None:
             command += [flag, value]
-    if options.standby:
-        command.append("--standby")
+    if not options.standby:
+        command.append("--no-standby")
     for name, flag in _AGENT_FLAGS.items():
         if (value := options.agent_options.get(name)) is not None:
             for one in value if isinstance(value, list) else [value]:

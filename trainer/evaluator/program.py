@@ -20,6 +20,12 @@ _MATRIX_PRODUCTS = {"aten::mm": 0, "aten::addmm": 1, "aten::linear": 0}
 _LITERALS = {"dtype": torch, "memory_format": torch}
 
 
+def warm() -> None:
+    """Load what the meta device loads at its first use, about a second: for before there is an artifact."""
+    table = torch.empty((1, 1), device="meta")
+    torch.ops.aten.embedding.default(table, torch.empty((1,), dtype=torch.int64, device="meta")).mul(table)
+
+
 class Program:
     """A graph that can be called: int64 [B, T] → logits [B, T, V]."""
 
