@@ -40,7 +40,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, measured_state: Path) -> Pat
     """A night of two minutes that finds, keeps and confirms something."""
     root = tmp_path_factory.mktemp("nights")
     environment = {**os.environ, "APPLIANCE_STATE": str(measured_state), "APPLIANCE_NIGHTS": str(root)}
-    command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.045", "--seed", "3", "--json"]
+    command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.04", "--seed", "3", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=environment)
     ended_well(done)
     answer = json.loads(done.stdout)
@@ -99,7 +99,7 @@ def test_the_result_is_bundled(night: Path, tmp_path: Path):
 def test_an_interrupted_night_has_its_page_and_goes_on(machine: Path, tmp_path: Path):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # started as a job in the background, we and our children would ignore it
     log = (tmp_path / "log").open("w+")
-    command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.045", "--seed", "5"]
+    command = [sys.executable, "-m", "appliance", "overnight", "--task", CURVE, "--hours", "0.03", "--seed", "5"]
     with subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ)) as running:
         until = time.monotonic() + 300
         while time.monotonic() < until and running.poll() is None and not list(machine.glob("*/experiments/*.parquet")):

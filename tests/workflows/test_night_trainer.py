@@ -14,7 +14,7 @@ from appliance import ledger
 
 @pytest.mark.engine
 def test_a_short_real_night_measures_real_training(machine: Path):
-    command = [sys.executable, "-m", "appliance", "overnight", "--hours", "0.08", "--preset", "cpu-quick", "--device", "cpu", "--json"]
+    command = [sys.executable, "-m", "appliance", "overnight", "--hours", "0.06", "--preset", "cpu-quick", "--device", "cpu", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=dict(os.environ))
     ended_well(done)
     folder = Path(json.loads(done.stdout)["folder"])
