@@ -16,6 +16,8 @@ SUMMARY = re.compile(r"(?P<key>[A-Za-z][A-Za-z0-9_]*):\s+(?P<value>\S+)")
 BUDGET = re.compile(r"Time budget:\s*(?P<seconds>\d{1,7}(?:\.\d+)?)\s*s", re.IGNORECASE | re.ASCII)
 TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^[\w.]*(?:Error|Exception)\b")
 OUT_OF_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError")
+_BLANKS = " \t\u00a0"
+"""Around a cell. Other control characters that Python counts as space are damage: what they stand beside may have lost a digit."""
 _RULE = re.compile(r"[\s|:=*~_-]+")
 
 
@@ -95,13 +97,13 @@ def rule(line: str) -> bool:
 def split(line: str, delimiter: str) -> list[str]:
     """Cells of a line, stripped."""
     if delimiter == "|":
-        return [cell.strip() for cell in line.strip().strip("|").split("|")]
+        return [cell.strip(_BLANKS) for cell in line.strip().strip("|").split("|")]
     if delimiter == ",":
         try:
-            return [cell.strip() for cell in next(csv.reader([line]), [])]
+            return [cell.strip(_BLANKS) for cell in next(csv.reader([line]), [])]
         except csv.Error:
-            return [cell.strip() for cell in line.split(",")]
-    return [cell.strip() for cell in line.split(delimiter)]
+            return [cell.strip(_BLANKS) for cell in line.split(",")]
+    return [cell.strip(_BLANKS) for cell in line.split(delimiter)]
 
 
 def _named(cells: list[str], layout: Layout) -> Cells | None:

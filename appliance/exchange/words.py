@@ -66,10 +66,9 @@ def key_of(cell: str) -> str:
 
 def number_of(cell: str) -> float | None:
     """A finite number written plainly, None for anything else (also `1,234`, whose meaning depends on who wrote it)."""
-    text = cell.strip()
-    if not _NUMBER.fullmatch(text):
+    if not _NUMBER.fullmatch(cell):
         return None
-    value = float(text)
+    value = float(cell)
     return value if math.isfinite(value) else None
 
 

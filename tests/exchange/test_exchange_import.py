@@ -258,6 +258,11 @@ def test_no_bytes_crash_the_importer(raw: bytes) -> None:
     check(raw)
 
 
+def test_a_number_that_lost_a_digit_to_a_control_character_is_no_number() -> None:
+    imported = check(FIVE.replace("0.987000", "\x1c.987000").encode())
+    assert 0.987 not in [run.score for night in imported.nights for run in night.runs]
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_damaged_file_never_gains_rows(data: st.DataObject) -> None:
