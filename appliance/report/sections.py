@@ -32,6 +32,8 @@ def use(facts: Facts) -> Use:
             ("Start the next night from it", f"appliance overnight --from {shlex.quote(night)}"),
             ("Pack it for someone else to run again", f"appliance bundle {shlex.quote(night)}"),
         ]
+        if facts.confirmation and facts.confirmation.status == "not_run" and facts.state.ended_at:
+            commands.insert(0, ("Confirm it: the night had no time for enough fresh pairs", f"appliance confirm {shlex.quote(night)}"))
     if facts.plan.command:
         commands.append(("Repeat this night", shlex.join(facts.plan.command)))
     note = ""

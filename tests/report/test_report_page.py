@@ -167,6 +167,11 @@ def section(page: str, name: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text[0].split(">", 1)[1])).split())
 
 
+def test_a_night_without_time_for_its_confirmation_says_how_to_have_it_now(night: Night) -> None:
+    assert "appliance confirm" not in report.render(night)
+    assert "appliance confirm nights/" in report.render(nights.a_night(20, confirm="not_run"))
+
+
 def test_what_an_imported_file_does_not_tell_is_unknown_and_never_nothing(night: Night) -> None:
     bare = ("budget_s", "wall_s", "startup_s", "create_s", "finish_s", "evaluate_s")
     runs = [msgspec.structs.replace(r, started_at="", telemetry=Telemetry(), phases={}, **dict.fromkeys(bare)) for r in night.runs]
