@@ -5,7 +5,8 @@
 Begins a night in a process of its own, waits until it searches and `--after-s` seconds more, then loads all cores for `--load-s` seconds.
 Afterwards it asks the rows two things. Was every run invalid that trained under the load for most of its budget and lost throughput, and
 none that did not meet it? And are the verdicts those that the judge gives when every run of the load is left out? Nothing else may run on
-the machine: what disturbs it besides counts as a fault here. With `--nights`, a night that is there with its load.json is asked again.
+the machine: what disturbs it besides counts as a fault here; what its hypervisor takes, which this load cannot cause, is told apart. With
+`--nights`, a night that is there with its load.json is asked again.
 
 Prints a table of the runs around the load. Last line: JSON. Exit 1 where an answer is no. Takes `--hours` and the set-up before them.
 """
@@ -142,7 +143,8 @@ def answer(night: Night, seen: list[Seen], assets: Mapping[str, Mapping[str, str
     due = [one for one in seen if one.must_be_invalid]
     outside = [one for one in seen if one.loaded == 0]
     counted = [one.run.run for one in due if one.run.status != "invalid"]
-    accused = [one.run.run for one in outside if one.run.status == "invalid"]
+    invalid = [one.run for one in outside if one.run.status == "invalid"]
+    accused = [run.run for run in invalid if run.reason is not Reason.DISTURBED_STEAL]
     judged = {one.experiment: one for one in night.experiments if one.verdict is not Verdict.REFUSED}
     again = verdicts(night, assets)
     without = verdicts(night, assets, {one.run.run for one in seen if one.under_load})
@@ -161,6 +163,7 @@ def answer(night: Night, seen: list[Seen], assets: Mapping[str, Mapping[str, str
         "loaded_and_slower_invalid": len(due) - len(counted),
         "outside": len(outside),
         "outside_invalid": len(accused),
+        "hypervisor_took_the_cores": len(invalid) - len(accused),
         "experiments": len(judged),
         "given_up": sum(given_up(one) for one in judged.values()),
         "verdicts_changed": len(changed) + len(undecided),

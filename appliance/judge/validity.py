@@ -18,6 +18,8 @@ LIMIT_SHARE = 0.02
 """Throughput lost that is never called a departure. In 599 repeats of one script on a GB10, 2 % fewer steps cost 1.3 sd of the score."""
 LIMIT_SPREADS = 4.0
 """Robust standard deviations below the median that are still normal, where they are wider than `LIMIT_SHARE`."""
+LOSS_SHARE = 0.15
+"""Throughput lost beside a cause that is never normal: the spread of two or three runs of a noisy hour says nothing."""
 EXPECTED_SHARE = 0.3
 """The same for an expectation from the task's estimate, which knows a new configuration only roughly."""
 OTHERS_SHARE = 0.08
@@ -57,11 +59,11 @@ class Normal:
 def throughput_limit(first: Sequence[float]) -> float:
     """The throughput below which a run departs, from the first runs of a configuration (at least one); needs no other reading.
 
-    Median less the larger of `LIMIT_SHARE` of it and `LIMIT_SPREADS` robust sd (1.4826 × median absolute deviation).
+    Median less the larger of `LIMIT_SHARE` of it and `LIMIT_SPREADS` robust sd (1.4826 × median absolute deviation), at most `LOSS_SHARE`.
     """
     middle = median(first)
     spread = 1.4826 * median(abs(value - middle) for value in first)
-    return middle - max(LIMIT_SHARE * middle, LIMIT_SPREADS * spread)
+    return middle - min(max(LIMIT_SHARE * middle, LIMIT_SPREADS * spread), LOSS_SHARE * middle)
 
 
 def slow(throughput: Sequence[float], limit: float) -> list[bool]:

@@ -85,3 +85,9 @@ def test_the_limit_follows_the_unit_and_lies_below_the_median(values: list[float
     assert limit <= sorted(values)[len(values) // 2]
     assert throughput_limit([value * scale for value in values]) == pytest.approx(limit * scale, rel=1e-9, abs=1e-6)
     assert throughput_limit(values[::-1]) == limit
+
+
+def test_few_runs_of_a_noisy_hour_do_not_make_half_the_throughput_normal() -> None:
+    own = normal([37456.0, 31498.0], [Telemetry(), Telemetry()])
+    assert disturbance(Telemetry(cpu_others_share=0.5), 20312.0, own) is Reason.DISTURBED_CONTENTION
+    assert disturbance(Telemetry(cpu_others_share=0.5), 31000.0, own) is None

@@ -73,11 +73,18 @@ def test_a_slower_run_under_the_load_that_counted_is_told(whole: tuple[Night, Fi
     assert f"run {chosen} lost throughput under the load and was counted" in found["problems"]
 
 
-def test_an_invalid_run_that_never_met_the_load_is_told(whole: tuple[Night, Files]):
+def test_an_invalid_run_that_never_met_the_load_is_told_but_for_one_that_the_hypervisor_disturbed(whole: tuple[Night, Files]):
     night, assets = whole
-    runs = [*night.runs, _at(night.runs[0], 5000.0, run=900, status="invalid", reason=Reason.DISTURBED_STEAL, score=None)]
+    void = {"status": "invalid", "score": None}
+    runs = [
+        *night.runs,
+        _at(night.runs[0], 5000.0, run=900, reason=Reason.DISTURBED_CONTENTION, **void),
+        _at(night.runs[0], 5020.0, run=901, reason=Reason.DISTURBED_STEAL, **void),
+    ]
     found = _answer(msgspec.structs.replace(night, runs=runs), assets, _load(10, 20))
     assert "run 900 never met the load and is invalid" in found["problems"]
+    assert "run 901 never met the load and is invalid" not in found["problems"]
+    assert found["hypervisor_took_the_cores"] == 1
 
 
 def test_a_verdict_that_stands_on_runs_of_the_load_is_told(whole: tuple[Night, Files]):
