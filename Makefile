@@ -12,7 +12,7 @@ ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
-BENCHES := judge report crash kill-night profile redteam boundary claude trainer host overhead search search-record gb10-night reproduce disturbed-night
+BENCHES := judge report crash kill-night long-night profile redteam boundary claude trainer host overhead search search-record gb10-night reproduce disturbed-night
 ENGINE_READY = ENGINE='$(ENGINE)' sh docker/engine.sh
 
 # What runs in the image is tested by an interpreter with the image's packages, beside ours for pytest itself.
@@ -60,8 +60,10 @@ lint: $(READY)  ## ruff, mypy, the import contract
 test: $(READY) lint engine  ## What protects every commit: lint, tests, a real engine, a short real night
 	$(call tests,-m 'not long')
 
-test-all: $(READY) lint engine  ## Everything this machine can run
+test-all: $(READY) lint engine  ## Everything this machine can run: all tests, the red team, the nights that are killed
 	$(call tests,)
+	$(MAKE) bench-redteam bench-crash ARGS=
+	$(MAKE) bench-kill-night ARGS='--hours 0.15'
 
 # A script called profile.py would hide the standard library's module.
 bench-profile: FILE = profiles
