@@ -87,11 +87,6 @@ class Facts:
         return {e.experiment: e for e in self.experiments}
 
     @cached_property
-    def by_run(self) -> dict[int, Run]:
-        """Run number → run."""
-        return {r.run: r for r in self.runs}
-
-    @cached_property
     def runs_of(self) -> dict[int, list[Run]]:
         """Experiment number → its runs, in order; not an attribution's, which ran the winner with and without that experiment's change."""
         found: dict[int, list[Run]] = {}
@@ -149,12 +144,14 @@ class Facts:
         return chain[::-1]
 
     def counted(self, experiment: Experiment) -> list[Run]:
-        """Runs that count in a verdict or were asked for by later ones, ok and scored; where there is none, all but confirmation."""
-        named = [self.by_run[n] for n in experiment.runs if n in self.by_run and self.by_run[n].experiment == experiment.experiment]
-        numbered = {r.run for r in named}
-        asked = [r for r in self.runs_of.get(experiment.experiment, []) if r.kind in _FRESH and r.run not in numbered]
-        found = (named + asked) or [r for r in self.runs_of.get(experiment.experiment, []) if r.kind != "confirm"]
-        return [r for r in found if r.status == "ok" and numbers.known(r.score)]
+        """Ok and scored runs that an experiment is judged by: the fresh ones, its own and those that later verdicts asked for.
+
+        The screening run was selected on and counts only where nothing fresh ran.
+        """
+        found = [
+            r for r in self.runs_of.get(experiment.experiment, []) if r.kind != "confirm" and r.status == "ok" and numbers.known(r.score)
+        ]
+        return [r for r in found if r.kind in _FRESH] or found
 
     def level(self, experiment: int) -> float | None:
         """Where an experiment stands: the mean of the runs that count; the baseline's for 0."""

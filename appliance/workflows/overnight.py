@@ -26,6 +26,8 @@ from appliance.workflows.progress import Progress
 from appliance.workflows.serving import page_beside
 from appliance.workflows.workplace import Workplace, make_ready, nights_root
 
+_SLOWER_LATER = 1.15
+"""The confirmation is given this share of its calibrated cost: a machine has slower hours, and time passes between runs."""
 _AGENT_FLAGS = {
     "model": "--model",
     "max_cost_usd": "--max-cost",
@@ -185,7 +187,7 @@ def _live(search: Search, confirm: Confirm, workplace: Workplace) -> None:
     _phase(book, progress, "calibrate")
     search.calibrate()
     reserve = _reserve(book, plan, workplace)
-    search.runs.reserved_s = reserve.seconds
+    search.runs.reserved_s = _SLOWER_LATER * reserve.seconds
     if reserve.reason:
         progress.note(f"the winner cannot be confirmed: {reserve.reason}")
     _phase(book, progress, "search")

@@ -265,8 +265,16 @@ def test_a_winner_without_one_of_its_changes_is_no_run_of_that_change(night: Nig
     assert told not in section(page, "experiments")
     winner = night.experiments[night.state.incumbent - 1]
     assert Facts(later).counted(winner) == Facts(night).counted(winner)
-    unnamed = msgspec.structs.replace(winner, runs=[])  # where the verdict names none, its own runs stand in
-    assert {r.kind for r in Facts(later).counted(unnamed)} <= {"screen", "replicate"}
+
+
+def test_the_screening_run_that_opened_the_door_is_not_in_the_claim(night: Night) -> None:
+    facts = Facts(night)
+    assert facts.winner is not None
+    kinds = {r.kind for r in facts.runs_of[facts.winner.experiment]}
+    assert "screen" in kinds
+    assert "screen" not in {r.kind for r in facts.counted(facts.winner)}
+    unlucky = next(e for e in night.experiments if {r.kind for r in facts.runs_of[e.experiment]} == {"screen"})
+    assert {r.kind for r in facts.counted(unlucky)} <= {"screen"}
 
 
 def test_the_clock_stands_still_between_a_cut_and_its_resumption(night: Night) -> None:
