@@ -63,41 +63,14 @@ def _measurement(
     if raw["benchmark_version"] != BENCHMARK_VERSION:
         raise ValueError(f"benchmark_version {raw['benchmark_version']!r}, expected {BENCHMARK_VERSION!r}")
     bad = _Bad(telemetry)
-    dropped = {"matrix": 0, "bandwidth": 0}
     notes = [str(note) for note in raw.get("notes", [])]
-    matrix = []
-    for item in raw["matrix"]:
-        kept, lost = bad.keep(item["samples"])
-        dropped["matrix"] += lost
-        if len(kept) < _MIN_SAMPLES:
-            notes.append(f"matrix {item['dtype']}: only {len(kept)} undisturbed samples of {len(item['samples'])}: left out")
-            continue
-        shape = (int(item["shape"][0]), int(item["shape"][1]), int(item["shape"][2]))
-        matrix.append(
-            MatrixRate(
-                dtype=item["dtype"],
-                flops=matrix_flops(shape, kept),
-                shape=shape,
-                sustained_flops=item.get("sustained_flops"),
-                samples_s=kept,
-                throttled_samples=lost,
-            )
-        )
-    moved: dict[str, float] = {}
-    samples: dict[str, list[float]] = {}
-    for kind, item in raw["bandwidth"].items():
-        kept, lost = bad.keep(item["samples"])
-        dropped["bandwidth"] += lost
-        if not item["verified"]:
-            notes.append(f"bandwidth {kind}: the copied data were wrong: left out")
-        elif len(kept) < _MIN_SAMPLES:
-            notes.append(f"bandwidth {kind}: only {len(kept)} undisturbed samples of {len(item['samples'])}: left out")
-        else:
-            samples[kind] = kept
-            moved[kind] = bandwidth(item["bytes"], kept)
+    matrix, matrix_dropped = _matrix(raw["matrix"], bad, notes)
+    samples, bandwidth_dropped = _bandwidth(raw["bandwidth"], bad, notes)
+    moved = {kind: bandwidth(raw["bandwidth"][kind]["bytes"], kept) for kind, kept in samples.items()}
+    dropped = {"matrix": matrix_dropped, "bandwidth": bandwidth_dropped}
     attention = [msgspec.convert(item, AttentionResult) for item in raw["attention"]]
     mamf = raw.get("mamf_v2")
-    mamf_shape = (int(mamf["shape"][0]), int(mamf["shape"][1]), int(mamf["shape"][2])) if mamf else None
+    mamf_shape = _shape(mamf["shape"]) if mamf else None
     mamf_samples = [float(seconds) for _, seconds, _ in mamf["samples"]] if mamf else []
     if device.memory_unified or device.kind == "cpu":
         notes.append("usable memory is what the host has available: this device shares its memory")
@@ -132,6 +105,50 @@ def _measurement(
     )
     body["sha256"] = canonical_sha256(body)
     return msgspec.convert(body, Measurement)
+
+
+def _matrix(items: Sequence[Mapping[str, Any]], bad: "_Bad", notes: list[str]) -> tuple[list[MatrixRate], int]:
+    """The rates with enough undisturbed samples, and how many samples were dropped; what is left out is noted."""
+    rates, dropped = [], 0
+    for item in items:
+        kept, lost = bad.keep(item["samples"])
+        dropped += lost
+        if len(kept) < _MIN_SAMPLES:
+            notes.append(f"matrix {item['dtype']}: only {len(kept)} undisturbed samples of {len(item['samples'])}: left out")
+            continue
+        shape = _shape(item["shape"])
+        rates.append(
+            MatrixRate(
+                dtype=item["dtype"],
+                flops=matrix_flops(shape, kept),
+                shape=shape,
+                sustained_flops=item.get("sustained_flops"),
+                samples_s=kept,
+                throttled_samples=lost,
+            )
+        )
+    return rates, dropped
+
+
+def _bandwidth(items: Mapping[str, Mapping[str, Any]], bad: "_Bad", notes: list[str]) -> tuple[dict[str, list[float]], int]:
+    """Kind → its undisturbed samples, in seconds, and how many were dropped; what is left out is noted."""
+    samples: dict[str, list[float]] = {}
+    dropped = 0
+    for kind, item in items.items():
+        kept, lost = bad.keep(item["samples"])
+        dropped += lost
+        if not item["verified"]:
+            notes.append(f"bandwidth {kind}: the copied data were wrong: left out")
+        elif len(kept) < _MIN_SAMPLES:
+            notes.append(f"bandwidth {kind}: only {len(kept)} undisturbed samples of {len(item['samples'])}: left out")
+        else:
+            samples[kind] = kept
+    return samples, dropped
+
+
+def _shape(of: Sequence[Any]) -> tuple[int, int, int]:
+    rows, inner, columns = of
+    return int(rows), int(inner), int(columns)
 
 
 def public_device(device: Device) -> dict[str, Any]:
