@@ -42,6 +42,7 @@ from appliance.sandbox.sweep import OURS
 
 CURVE = str(paths.share("examples") / "curve")
 ENGINE_PID = Path("/var/run/docker.pid")
+CONTAINERD_PID = Path("/var/run/docker/containerd/containerd.pid")
 ENGINE_PROCESSES = {"dockerd", "containerd"}
 LONGEST_DOWN_S = 30.0
 LONGEST_SETUP_S = 3600.0
@@ -211,11 +212,20 @@ def kill_engine(down_s: float) -> None:
     pid = int(ENGINE_PID.read_text())
     if (name := Path(f"/proc/{pid}/comm").read_text().strip()) != "dockerd":
         raise UsageError(f"{ENGINE_PID} names process {pid}, which is {name}: remove the file")
+    containerd = [int(CONTAINERD_PID.read_text())] if CONTAINERD_PID.exists() else []
     os.kill(pid, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)  # it may be an orphan that was adopted, and dockerd does not start beside its own zombie
+    for ended in (pid, *containerd):  # the second dies with the first
+        _reaped(ended)
     time.sleep(down_s)
     start_engine()
+
+
+def _reaped(pid: int, wait_s: float = 10.0) -> None:
+    """Take leave of an orphan that was adopted: dockerd holds its own zombie, or its containerd's, for one that runs."""
+    until = time.monotonic() + wait_s
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < until:
+            time.sleep(0.1)
 
 
 def killed(night: Night, watch: Watch, options: argparse.Namespace) -> Counter[str]:
