@@ -3,6 +3,7 @@
     ledger = create(root, plan)          a new night, open for writing
     ledger = open(folder)                an old one, reconciled and gone on with
     night = read(folder)                 everything a reader needs, changing nothing
+    glance = standing(folder)            how far it is, without its rows
 
 Rows are Parquet files (`rows`, `columns`), the state machine is SQLite (`journal`), the order of the two is `book.Ledger`, what a kill
 left between them is mended by `reconcile`. Files are written in `disk` alone.
@@ -13,7 +14,7 @@ from appliance.ledger.book import Ledger, Pending
 from appliance.ledger.disk import Disk
 from appliance.ledger.locks import DeviceLock, Owner, device_holder, night_holder
 from appliance.ledger.logs import own_log_path, read_log
-from appliance.ledger.nights import compact, create, find, list_nights, new_night_id, read, read_plan
+from appliance.ledger.nights import compact, create, find, list_nights, new_night_id, read, read_plan, standing
 from appliance.ledger.nights import open_night as open  # noqa: A004
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "read",
     "read_log",
     "read_plan",
+    "standing",
 ]

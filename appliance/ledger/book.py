@@ -337,7 +337,7 @@ class Ledger:
 
         def judged() -> None:
             with self._journal.transaction():
-                self._journal.advance(kind.key, number, "judged", {}, pack(record), experiment=record.experiment)
+                self._journal.advance(kind.key, number, "judged", kind.summarised(record), pack(record), experiment=record.experiment)
                 self._put_agent(agent_state)
                 if state:
                     self._journal.put("state", msgspec.json.encode(night))

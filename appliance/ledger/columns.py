@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 import msgspec
-import pyarrow as pa
 from msgspec import inspect
 
 from appliance.errors import ApplianceError, UsageError
@@ -40,6 +39,8 @@ def _plain(kind: inspect.Type) -> inspect.Type:
 
 
 def _arrow(kind: inspect.Type, name: str) -> Any:
+    import pyarrow as pa
+
     kind = _plain(kind)
     match kind:
         case inspect.BoolType():
@@ -71,6 +72,8 @@ def _struct(cls: type[Record]) -> inspect.StructType:
 @functools.cache
 def schema(cls: type[Record]) -> Any:
     """The Arrow schema of a record."""
+    import pyarrow as pa
+
     fields = [pa.field(field.name, _arrow(field.type, field.name)) for field in _struct(cls).fields]
     return pa.schema(fields, metadata={_VERSION_KEY: str(FORMAT_VERSION)})
 
@@ -122,6 +125,8 @@ def to_table(cls: type[R], records: Iterable[R]) -> Any:
     Raises:
         ApplianceError: a number that must be there (a score) is not finite.
     """
+    import pyarrow as pa
+
     info = _struct(cls)
     return pa.Table.from_pylist([_clean(record, info, cls.__name__.lower()) for record in records], schema=schema(cls))
 
@@ -234,6 +239,8 @@ def from_table(cls: type[R], table: Any) -> list[R]:
 
 
 def _one_array(column: Any) -> Any:
+    import pyarrow as pa
+
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from appliance.ledger import columns, rows
 from appliance.ledger.disk import Disk, sync_folder, write_file
@@ -88,6 +86,8 @@ def _batches(kind: rows.Kind[Any], paths: list[Path]) -> Iterator[Any]:
 
 
 def _joined(kind: rows.Kind[rows.R], paths: list[Path]) -> bytes:
+    import pyarrow.parquet as pq
+
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, columns.schema(kind.cls), compression="zstd") as writer:
         for table in _batches(kind, paths):
@@ -96,6 +96,9 @@ def _joined(kind: rows.Kind[rows.R], paths: list[Path]) -> bytes:
 
 
 def _check(kind: rows.Kind[Any], back: bytes, target: Path, paths: list[Path]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file = pq.ParquetFile(pa.BufferReader(back))
     for group, table in enumerate(_batches(kind, paths)):
         if not file.read_row_group(group, use_threads=False).equals(table):

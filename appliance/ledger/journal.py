@@ -8,16 +8,18 @@ import json
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from appliance.errors import ApplianceError
 from appliance.ledger.columns import refuse_newer
 from appliance.records import FORMAT_VERSION
+
+T = TypeVar("T")
 
 STATES = ("planned", "started", "trained", "evaluated", "judged", "recorded")
 """In this order; a later attempt may go back to `started`."""
@@ -130,6 +132,12 @@ class Journal:
         with self._lock:
             return {row[0] for row in self._db.execute("SELECT number FROM item WHERE kind = ? AND state = 'recorded'", (kind,))}
 
+    def recorded_facts(self, kind: str) -> list[dict[str, Any]]:
+        """What is known of all that are recorded, in order of their numbers."""
+        with self._lock:
+            rows = self._db.execute("SELECT facts FROM item WHERE kind = ? AND state = 'recorded' ORDER BY number", (kind,)).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
     def highest(self, kind: str) -> int | None:
         """Highest number ever planned."""
         with self._lock:
@@ -225,6 +233,17 @@ class Journal:
         """Write the log back into the database file and let go."""
         with self._lock:
             self._db.close()
+
+
+def consult(path: Path, tell: Callable[[Journal], T]) -> T | None:
+    """What a journal tells, without changing it; None where there is none or it cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        with closing(Journal(path, read_only=True)) as journal:
+            return tell(journal)
+    except sqlite3.Error:
+        return None
 
 
 def _mode(path: Path, *, read_only: bool) -> str:

@@ -16,11 +16,11 @@ from appliance.ledger.assets import load_asset, store_asset
 from appliance.ledger.book import Ledger
 from appliance.ledger.columns import refuse_newer
 from appliance.ledger.disk import TEMPORARY, Disk, sync_folder, temporary_name, write_file
-from appliance.ledger.journal import Journal, now
+from appliance.ledger.journal import Journal, consult, now
 from appliance.ledger.locks import Lock, night_lock_path
 from appliance.ledger.reconcile import Reconciled, reconcile, remove_unfinished
 from appliance.ledger.space import RESERVE_BYTES, Space
-from appliance.records import Experiment, Night, NightPlan, NightState
+from appliance.records import Experiment, Night, NightPlan, NightState, Record
 
 PLAN = "night.json"
 JOURNAL = "journal.db"
@@ -211,20 +211,38 @@ def read(folder: Path) -> Night:
     return Night(plan=plan, state=state, runs=runs, experiments=experiments, assets=_assets(folder, plan, state, experiments))
 
 
+class Standing(Record, frozen=True, kw_only=True):
+    """How far a night is."""
+
+    plan: NightPlan
+    state: NightState
+    runs: list[dict[str, Any]]
+    """`status` of each."""
+    experiments: list[dict[str, Any]]
+    """`experiment`, `verdict` and `incumbent` after it, of each."""
+
+
+def standing(folder: Path) -> Standing:
+    """How far a night is, by its journal alone; by its rows where an old, missing or new journal does not know them all.
+
+    Raises:
+        UsageError: no night, or of a newer format.
+    """
+    plan, state = read_plan(folder), _journal_state(folder)
+    told = consult(folder / JOURNAL, lambda journal: [journal.recorded_facts(kind.key) for kind in rows.KINDS])
+    if state and told and all(kind.summary <= one.keys() for kind, facts in zip(rows.KINDS, told, strict=True) for one in facts):
+        return Standing(plan=plan, state=state, runs=told[0], experiments=told[1])
+    night = read(folder)
+    return Standing(
+        plan=plan,
+        state=night.state,
+        runs=[rows.RUNS.summarised(run) for run in night.runs],
+        experiments=[rows.EXPERIMENTS.summarised(experiment) for experiment in night.experiments],
+    )
+
+
 def _journal_state(folder: Path) -> NightState | None:
-    path = folder / JOURNAL
-    if not path.exists():
-        return None
-    try:
-        journal = Journal(path, read_only=True)
-    except sqlite3.Error:
-        return None
-    try:
-        data = journal.get("state")
-    except sqlite3.Error:
-        return None
-    finally:
-        journal.close()
+    data = consult(folder / JOURNAL, lambda journal: journal.get("state"))
     return msgspec.json.decode(data, type=NightState) if data else None
 
 

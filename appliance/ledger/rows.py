@@ -2,6 +2,8 @@
 
 A row is known by its number. A reader takes every readable file and every number once, so that a kill at any moment of a compaction
 neither loses nor doubles a row.
+
+Arrow is imported where a row is read or written and not before: `status` needs none, and it takes longer to load than all else.
 """
 
 import io
@@ -9,9 +11,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from appliance.errors import ApplianceError
 from appliance.ledger import columns
@@ -31,6 +30,8 @@ class Kind(Generic[R]):
     folder: str
     heavy: tuple[str, ...]
     """Columns that are not kept in memory."""
+    summary: frozenset[str]
+    """Columns that the journal keeps too, for `standing`."""
 
     def number(self, record: R) -> int:
         """What a row is known by."""
@@ -41,9 +42,15 @@ class Kind(Generic[R]):
         """File of one row."""
         return night / self.folder / f"{self.key}-{number:06d}.parquet"
 
+    def summarised(self, record: R) -> dict[str, Any]:
+        """What the journal keeps of a row."""
+        return {name: getattr(record, name) for name in self.summary}
 
-RUNS: Kind[Run] = Kind(cls=Run, key="run", folder="runs", heavy=("curve", "log_tail"))
-EXPERIMENTS: Kind[Experiment] = Kind(cls=Experiment, key="experiment", folder="experiments", heavy=("diff",))
+
+RUNS: Kind[Run] = Kind(cls=Run, key="run", folder="runs", heavy=("curve", "log_tail"), summary=frozenset({"status"}))
+EXPERIMENTS: Kind[Experiment] = Kind(
+    cls=Experiment, key="experiment", folder="experiments", heavy=("diff",), summary=frozenset({"experiment", "verdict", "incumbent"})
+)
 KINDS: tuple[Kind[Any], ...] = (RUNS, EXPERIMENTS)
 
 _SINGLE = re.compile(r"(run|experiment)-(\d{6,})\.parquet")
@@ -68,11 +75,15 @@ def joined(kind: Kind[R], tables: list[Any]) -> Any:
     Raises:
         pyarrow.ArrowInvalid: a column changed its type.
     """
+    import pyarrow as pa
+
     return pa.concat_tables([columns.schema(kind.cls).empty_table(), *tables], promote_options="default").combine_chunks()
 
 
 def release_memory() -> None:
     """Give back to the system what Arrow keeps for later: a night gathers rarely and lasts long."""
+    import pyarrow as pa
+
     pa.default_memory_pool().release_unused()
 
 
@@ -82,6 +93,8 @@ def encode(kind: Kind[R], record: R) -> bytes:
     Raises:
         ApplianceError: a score that is not finite.
     """
+    import pyarrow.parquet as pq
+
     sink = io.BytesIO()
     pq.write_table(columns.to_table(kind.cls, [record]), sink, compression="snappy", use_dictionary=False, write_statistics=False)
     return sink.getvalue()
@@ -92,13 +105,19 @@ def decode(data: bytes, where: str, names: list[str] | None = None) -> Any:
 
     Raises:
         UsageError: a newer format.
-        pyarrow.ArrowInvalid, OSError: not a readable Parquet file.
+        OSError: not a readable Parquet file.
     """
-    file = pq.ParquetFile(pa.BufferReader(data))
-    found = file.schema_arrow
-    columns.check_version(found, where)
-    known = set(found.names)
-    return file.read(columns=[name for name in names if name in known] if names else None, use_threads=False)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        found = file.schema_arrow
+        columns.check_version(found, where)
+        known = set(found.names)
+        return file.read(columns=[name for name in names if name in known] if names else None, use_threads=False)
+    except pa.ArrowException as error:
+        raise OSError(str(error)) from error
 
 
 def write(disk: Disk, kind: Kind[R], night: Path, record: R) -> Path:
@@ -116,7 +135,7 @@ def write(disk: Disk, kind: Kind[R], night: Path, record: R) -> Path:
 def _must_hold(data: bytes, path: Path, rows: int) -> None:
     try:
         found = decode(data, str(path)).num_rows
-    except (pa.ArrowException, OSError) as error:
+    except OSError as error:
         raise OSError(f"{path} cannot be read back: {error}") from error
     if found != rows:
         raise OSError(f"{path} holds {found} rows instead of {rows}")
@@ -156,7 +175,7 @@ def read(kind: Kind[R], night: Path, *, light: bool = False) -> Read[R]:
                 table = decode(path.read_bytes(), str(path), names)
             except FileNotFoundError:
                 vanished = True
-            except (pa.ArrowException, OSError) as error:
+            except OSError as error:
                 result.damaged[path] = str(error)
             else:
                 numbers = set(table.column(kind.key).to_pylist())
@@ -170,7 +189,7 @@ def read(kind: Kind[R], night: Path, *, light: bool = False) -> Read[R]:
                 tables.append(decode(path.read_bytes(), str(path), names))
             except FileNotFoundError:
                 vanished = True
-            except (pa.ArrowException, OSError) as error:
+            except OSError as error:
                 result.damaged[path] = str(error)
         if not vanished:
             break
@@ -182,6 +201,8 @@ def read(kind: Kind[R], night: Path, *, light: bool = False) -> Read[R]:
 def _records(kind: Kind[R], tables: list[Any], *, light: bool) -> list[R]:
     if not tables:
         return []
+    import pyarrow as pa
+
     if light:
         defaults = {"curve": pa.list_(pa.null()), "log_tail": pa.string(), "diff": pa.string()}
         tables = [_with_empty(table, [name for name in kind.heavy if name in defaults], kind) for table in tables]
@@ -189,6 +210,8 @@ def _records(kind: Kind[R], tables: list[Any], *, light: bool) -> list[R]:
 
 
 def _with_empty(table: Any, names: list[str], kind: Kind[R]) -> Any:
+    import pyarrow as pa
+
     whole = columns.schema(kind.cls)
     for name in names:
         value: Any = [] if name == "curve" else ""
@@ -211,6 +234,6 @@ def read_one(kind: Kind[R], night: Path, number: int) -> R:
             numbers = table.column(kind.key).to_pylist()
             if number in numbers:
                 return columns.from_table(kind.cls, table.slice(numbers.index(number), 1))[0]
-    except (pa.ArrowException, OSError) as error:
+    except OSError as error:
         raise ApplianceError(f"{kind.key} {number} of {night} cannot be read ({error}); open the night for writing to repair it") from error
     raise ApplianceError(f"{kind.key} {number} is not recorded in {night}")

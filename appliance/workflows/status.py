@@ -15,9 +15,9 @@ _STOP_WAIT_S = 60.0
 
 def status(folder: Path) -> dict[str, Any]:
     """Where a night stands; reads only."""
-    night = ledger.read(folder)
+    night = ledger.standing(folder)
     holder = ledger.night_holder(folder)
-    kept = [e for e in night.experiments if e.incumbent == e.experiment]
+    last = night.experiments[-1] if night.experiments else None
     return {
         "night": night.plan.night_id,
         "running": holder is not None,
@@ -26,11 +26,11 @@ def status(folder: Path) -> dict[str, Any]:
         "device": night.plan.device.name,
         "hours": night.plan.hours,
         "runs": len(night.runs),
-        "runs_invalid": sum(run.status == "invalid" for run in night.runs),
+        "runs_invalid": sum(run["status"] == "invalid" for run in night.runs),
         "experiments": len(night.experiments),
-        "kept": len(kept),
-        "incumbent": night.experiments[-1].incumbent if night.experiments else 0,
-        "last_verdict": f"{night.experiments[-1].experiment} {night.experiments[-1].verdict}" if night.experiments else None,
+        "kept": sum(one["incumbent"] == one["experiment"] for one in night.experiments),
+        "incumbent": last["incumbent"] if last else 0,
+        "last_verdict": f"{last['experiment']} {last['verdict']}" if last else None,
         "ended_why": night.state.ended_why,
         "folder": str(folder),
         "log": str(log) if (log := ledger.own_log_path(folder)).exists() else None,

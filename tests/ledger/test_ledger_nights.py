@@ -326,3 +326,45 @@ def test_a_log_is_cut_in_its_middle(night):
     assert "bytes left out" in text
     assert len(text) < 300_000
     assert ledger.read_log(night.folder, 2) is None
+
+
+def a_night_with_a_keep(night, make_run, make_experiment):
+    night.record_run(make_run(1))
+    night.record_run(make_run(2, status="invalid", score=None, scores=[]))
+    night.record_experiment(make_experiment(1))
+    night.record_experiment(make_experiment(2, verdict=Verdict.KEPT, incumbent=2))
+    night.update_state(phase="search", incumbent=2)
+    return night.folder
+
+
+def told(folder):
+    standing = ledger.standing(folder)
+    experiments = [f"{one['experiment']} {one['verdict']}, then {one['incumbent']}" for one in standing.experiments]
+    return standing.state.phase, [run["status"] for run in standing.runs], experiments
+
+
+WHERE = ("search", ["ok", "invalid"], ["1 within_noise, then 0", "2 kept, then 2"])
+
+
+def test_where_a_night_stands_is_told_without_its_rows(night, make_run, make_experiment):
+    folder = a_night_with_a_keep(night, make_run, make_experiment)
+    assert told(folder) == WHERE
+    for path in [*folder.glob("runs/*.parquet"), *folder.glob("experiments/*.parquet")]:
+        path.unlink()
+    assert told(folder) == WHERE
+
+
+def test_where_a_night_stands_is_told_by_its_rows_when_its_journal_does_not_know_them(night, make_run, make_experiment):
+    folder = a_night_with_a_keep(night, make_run, make_experiment)
+    kill(night)
+    for path in folder.glob("journal.db*"):
+        path.unlink()
+    with ledger.open(folder, **QUIET) as again:  # a new journal has adopted the rows
+        again.update_state(phase="search", incumbent=2)
+        assert told(folder) == WHERE
+
+
+def test_where_a_night_stands_is_told_without_arrow(night, make_run, make_experiment):
+    folder = a_night_with_a_keep(night, make_run, make_experiment)
+    code = "import sys, pathlib; from appliance import ledger; ledger.standing(pathlib.Path(sys.argv[1])); print('pyarrow' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code, str(folder)], text=True) == "False\n"
