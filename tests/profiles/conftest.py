@@ -37,7 +37,7 @@ def raw() -> dict[str, Any]:
     shape = [8192, 8192, 8192]
     at_750 = 2 * 8192**3 / 750e12
     return {
-        "benchmark_version": "1",
+        "benchmark_version": "2",
         "measured_at": "2026-11-23T10:00:00+00:00",
         "mode": "full",
         "seconds": 200.0,

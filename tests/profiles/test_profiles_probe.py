@@ -84,7 +84,7 @@ def test_the_probe_and_the_package_are_of_one_benchmark_version() -> None:
 def test_the_hash_is_of_the_content_without_itself(measurement: Measurement, root: Any) -> None:
     assert measurement.sha256 == canonical_sha256(measurement)
     path = store(measurement)
-    assert path.name == f"1-2026-11-23-{measurement.sha256[:8]}.json"
+    assert path.name == f"2-2026-11-23-{measurement.sha256[:8]}.json"
     assert path.parent.name == "10de-2335-nvidia-h200"
     assert path.parent.parent.name == "nvidia"
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
