@@ -96,6 +96,7 @@ def write(root: Path, count: int) -> dict[str, float]:
     works: list[float] = []
     early = 0.0
     with ledger.create(root, plan, [baseline]) as book:
+        book.update_state(phase="search")
         for number in range(1, count + 1):
             files = {"asset.py": f"WIDTH = {number}\n"}
             sha256 = book.store_asset(files)

@@ -11,12 +11,12 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attention_plan
 import children
+import visits
 
 BENCHMARK_VERSION = "2"
 """Raised when numbers stop being comparable with older ones."""
@@ -65,23 +65,22 @@ def measure(mode: str, device: str) -> dict:
     environment = search["environment"]
     common["device"] = environment["kind"]
     notes += search["notes"]
-    visits = [_visit(serve, common, progress)]
+    memory = visits.Visits(serve, common, progress)
+    memory.visit()
     progress("matrix products: the winners again, in a fresh process")
     confirmed = children.one(
         serve, "matrix_confirm", {**common, "winners": search["winners"]}, progress, timeout_s=120 if mode == "quick" else 300
     )
     notes += confirmed["notes"]
-    if common["device"] == "cpu":
-        visits.append(_visit(serve, common, progress))
+    memory.visit()
     attention = []
     for backend in attention_plan.backends():
         progress(f"attention: {backend}")
         attention += attention_plan.judge(serve, backend, {**common, "dtype": environment["attention_dtype"]}, progress)
+        memory.visit()
     for row in attention_plan.summary(attention):
         progress(row)
-    if common["device"] == "cpu":
-        visits.append(_visit(serve, common, progress))
-    moved = _together(visits)
+    moved = memory.result()
     notes += moved["notes"]
     seconds = time.monotonic() - begin
     progress("done")
@@ -104,26 +103,6 @@ def measure(mode: str, device: str) -> dict:
         "disturbed": bool(confirmed["disturbed"] or moved["disturbed"]),
         "notes": notes,
     }
-
-
-def _visit(serve: children.Serve, common: dict, progress: Callable[[str], None]) -> dict:
-    """Bandwidth and memory, once.
-
-    A CPU gets three visits, far apart: a hypervisor moves the cores of a virtual machine every few seconds, and cores that share one
-    cache's link to the memory reach two thirds of what they reach apart.
-    """
-    progress("bandwidth, memory, launch overhead")
-    return children.one(serve, "bandwidth", common, progress, timeout_s=120)
-
-
-def _together(visits: list[dict]) -> dict:
-    """The last visit, with the bandwidth samples of all; data that were wrong once were wrong."""
-    moved = {}
-    for kind, last in visits[-1]["bandwidth"].items():
-        items = [visit["bandwidth"][kind] for visit in visits if kind in visit["bandwidth"]]
-        samples = [sample for item in items for sample in item["samples"]]
-        moved[kind] = {**last, "samples": samples, "verified": all(item["verified"] for item in items)}
-    return {**visits[-1], "bandwidth": moved, "disturbed": any(visit["disturbed"] for visit in visits)}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ LAUNCHES = 2000
 def measure(kind: str, mode: str) -> dict:
     """Raw samples per kind of movement, usable memory, launch overhead."""
     timer = CudaTimer() if kind == "cuda" else CpuTimer()
-    limit_s = {("cpu", "quick"): 2.0, ("cpu", "full"): 6.0, ("cuda", "full"): 4.0}.get((kind, mode), 1.0)
+    limit_s = {("cpu", "quick"): 1.5, ("cpu", "full"): 3.0, ("cuda", "full"): 4.0}.get((kind, mode), 1.0)
     notes: list[str] = []
     moved, disturbed = _device(kind, timer, limit_s, notes)
     if kind == "cuda":

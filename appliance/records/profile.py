@@ -57,6 +57,7 @@ class Measurement(Record, frozen=True, kw_only=True):
     mamf_v2_samples_s: list[float] = []
     """Raw seconds per product; the figure is 2·M·K·N over their mean, as the table's is."""
     copy_bytes_per_s: Positive | None = None
+    """As all bandwidths here the best of its samples; a CPU's are of the one visit, of several, that found least."""
     triad_bytes_per_s: Positive | None = None
     bandwidth_samples_s: dict[str, list[float]] = {}
     bandwidth_bytes: dict[str, int] = {}

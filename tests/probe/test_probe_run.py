@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,8 +32,6 @@ def test_a_quick_measurement_of_this_cpu_passes_verify(torch_python: str, tmp_pa
     assert "\n::appliance n0nce done\n" in done.stdout
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".json"] == ["measurement.json"]
     raw = json.loads((tmp_path / "measurement.json").read_text())
-    starts = [start for start, _, _ in raw["bandwidth"]["copy"]["samples"]]
-    assert sum(later - sooner > 2 for sooner, later in pairwise(starts)) == 2, "three visits, apart"
     measurement = from_probe(raw, choose(detect(), "cpu"), {"isolation": "none"})
     # A busy machine marks its result; nothing else may be wrong with it.
     assert {finding.field for finding in verify(measurement, [])} <= {"shared_device"}
