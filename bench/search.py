@@ -1,11 +1,12 @@
 """`make bench-search`: the built-in search beside Optuna's TPE, random and one-at-a-time hill climbing; same clock, same judge, many seeds.
 
     python bench/search.py [--seeds 200] [--hours 1] [--methods ours,tpe,random,climb] [--table bench/data/search_runs | --stand-in]
+        [--kept FILE]
 
 Nights are replayed on the recorded runs of `make bench-search-record` (how, says `recorded.py`; its error is printed), with the runs' own
 noise and duration; with `--stand-in` on the formula of `surrogate.py`. The score is the expected one of what the judge has confirmed so
 far. The clock is that of the search: calibration counts, the confirmation at the end does not. Hundreds of seeds take an hour or two of
-all cores.
+all cores; with `--kept FILE`, what was interrupted goes on.
 
 Last line: JSON with `time_ratio`: time in which the median night of ours reaches what the best other method's median reaches at the end, as
 a share of the whole time (null: never), and its 95 % bootstrap interval over seeds. Exit 1 where it is above 0.5.
@@ -19,7 +20,8 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -63,16 +65,39 @@ def live(table: Path | None, method: str, seed: int, runs: int) -> list[float]:
     return path + [path[-1]] * (runs - len(path))
 
 
-def replay(table: Path | None, methods: Sequence[str], seeds: int, runs: int, jobs: int) -> dict[str, Paths]:
-    """All nights, on all cores; the seeds are the same for every method."""
+def replay(table: Path | None, methods: Sequence[str], seeds: int, runs: int, jobs: int, kept: Path | None = None) -> dict[str, Paths]:
+    """All nights, on all cores; the seeds are the same for every method. Those in `kept` are not replayed again, new ones are added."""
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of the workers: each has one core
-    wanted = list(itertools.product(methods, range(seeds)))
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        found = pool.map(live, itertools.repeat(table), *zip(*wanted, strict=True), itertools.repeat(runs))
-        rows: dict[str, list[list[float]]] = {method: [] for method in methods}
-        for (method, _), path in zip(wanted, found, strict=False):
-            rows[method].append(path)
-    return {method: np.array(paths) for method, paths in rows.items()}
+    known = _known(kept, runs)
+    wanted = [(method, seed) for seed, method in itertools.product(range(seeds), methods) if (method, seed) not in known]
+    with ExitStack() as stack:
+        file = stack.enter_context(kept.open("a", encoding="utf-8")) if kept else None
+        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=get_context("spawn")))
+        nights = {pool.submit(live, table, method, seed, runs): (method, seed) for method, seed in wanted}
+        for done in as_completed(nights):
+            method, seed = nights[done]
+            known[method, seed] = done.result()
+            if file:
+                print(json.dumps({"method": method, "seed": seed, "path": done.result()}), file=file, flush=True)
+    return {method: np.array([known[method, seed] for seed in range(seeds)]) for method in methods}
+
+
+def _known(kept: Path | None, runs: int) -> dict[tuple[str, int], list[float]]:
+    """(method, seed) → path of the nights in a file.
+
+    Raises:
+        UsageError: not such a file, or of nights of another length.
+    """
+    if kept is None or not kept.exists():
+        return {}
+    try:
+        rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+        known = {(row["method"], row["seed"]): row["path"] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{kept} holds no replayed nights ({error}): name another file") from error
+    if any(len(path) != runs for path in known.values()):
+        raise UsageError(f"{kept} holds nights that are not of {runs} runs: name another file")
+    return known
 
 
 def time_ratio(ours: Paths, others: Sequence[Paths]) -> float:
@@ -159,21 +184,23 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--table", type=Path, default=recorded.TABLE, help="without suffix")
     parser.add_argument("--stand-in", action="store_true", help="on a formula, not on recorded runs")
+    parser.add_argument("--kept", type=Path, default=None, help="file of finished nights: what was interrupted goes on there")
     parser.add_argument("--picture", type=Path, default=PICTURE)
     chosen = parser.parse_args()
     source = None if chosen.stand_in else chosen.table
     try:
         methods, ground = _methods(chosen.methods), landscape(source)
+        runs = round(3600 * chosen.hours / ground.seconds_per_run)
+        _known(chosen.kept, runs)
     except ApplianceError as error:
         print(f"bench-search: {error}", file=sys.stderr)
         return error.exit_code
-    runs = round(3600 * chosen.hours / ground.seconds_per_run)
     print(f"{runs} runs of {ground.seconds_per_run:.1f} s a night, noise {ground.noise_sd:.4f}; {_told(ground)}", flush=True)
     base, _ = ground.expected(tasks.read_constants(ground.loaded.reference(ground.preset)))
     if base is None:
         print("bench-search: the reference fails in this table: record more", file=sys.stderr)
         return 1
-    found = replay(source, methods, chosen.seeds, runs, chosen.jobs)
+    found = replay(source, methods, chosen.seeds, runs, chosen.jobs, chosen.kept)
     ours, others = found["ours"], [paths for method, paths in found.items() if method != "ours"]
     ratio, (low, high) = time_ratio(ours, others), interval(ours, others)
     print(table(found, base, ground.seconds_per_run))

@@ -178,3 +178,13 @@ def test_the_picture_holds_every_method_and_is_well_formed():
     drawn = search.picture(paths, 15.0, "what it is")
     texts = [node.text for node in ElementTree.fromstring(drawn).iter() if node.tag.endswith("text")]
     assert set(search.LABELS.values()) <= set(texts)
+
+
+def test_nights_that_were_replayed_are_not_replayed_again(tmp_path: Path):
+    kept = tmp_path / "nights.jsonl"
+    kept.write_text('{"method": "climb", "seed": 0, "path": [3.0, 2.0]}\n')
+    assert search.replay(None, ["climb"], 1, 2, 1, kept)["climb"].tolist() == [[3.0, 2.0]]
+    assert search.replay(None, ["climb"], 2, 2, 1, kept)["climb"].shape == (2, 2)
+    assert len(kept.read_text().splitlines()) == 2
+    with pytest.raises(UsageError, match="not of 3 runs"):
+        search.replay(None, ["climb"], 2, 3, 1, kept)
