@@ -6,7 +6,8 @@ The surrogate is a Gaussian process on the logarithm of the score: a quadratic t
 their ranges and the estimate's steps, tokens and size. (The built-in search models the score itself, with a length for each constant and no
 trend: it does not replay on its own model.) Kernel weights are those with the least leave-one-out error (C. Rasmussen, C. Williams:
 Gaussian Processes for Machine Learning, 2006, sec. 5.4.2). Its answer is never better than the best that it makes of a recorded run, by
-more than that error. A configuration fails that cannot make a step in its budget, or whose nearest recorded neighbour failed.
+more than that error among the better half of the runs, where nights end. A configuration fails that cannot make a step in its budget, or
+whose nearest recorded neighbour failed.
 """
 
 import csv
@@ -56,7 +57,7 @@ class Row:
 
     index: int
     why: str
-    """`wide`, `fitting`, `near` the best so far; `reference` and `best` are repeats."""
+    """`wide`, `fitting`, `near` the best so far, `promised` by the surrogate; `reference` and `best` are repeats."""
     seed: int
     status: str
     reason: str = ""
@@ -137,27 +138,29 @@ class Recorded:
             raise UsageError("no configuration of the table ran twice: its noise is unknown; record more")
         self.noise_sd = noise.sd
         self.seconds_per_run = float(np.median([row.seconds for row in good]))
-        self._told = np.array(self._points([row.constants for row in told]))
+        configurations = [row.constants for row in told]
+        self._told = np.array(self._points(configurations, self.estimate(configurations)))
         self._failed = np.array([row.score is None for row in told])
         self._process = Process(self._told[~self._failed], np.log([row.score for row in good if row.score is not None]))
         self.scored = len(good)
         self.error = self._process.error(np.exp)
-        """Root mean square of what each recorded score differs from the prediction without it, in the metric's unit; noise included."""
-        self._floor = float(np.exp(self._process.predict(self._told[~self._failed])).min()) - self.error
+        """Root mean square of what the better half of the recorded scores differ from the prediction without each, in the metric's unit;
+        noise included."""
+        self._bound = float(np.exp(self._process.predict(self._told[~self._failed])).min()) - self.error
         self._known: dict[tuple[tuple[str, Constant], ...], tuple[float | None, dict[str, float]]] = {}
 
     def expected(self, constants: Mapping[str, Constant]) -> tuple[float | None, dict[str, float]]:
         """Mean score, None where it fails, and observables."""
         key = tuple(sorted(constants.items()))
         if key not in self._known:
-            predicted = self.estimate([constants])[0]
-            at = np.array(self._points([constants]))
-            failed = hopeless(predicted, self.preset.budget_s, self.profile.usable_memory_bytes) or bool(
-                self._failed[np.square(self._told - at).sum(axis=1).argmin()]
-            )
-            score = None if failed else max(self._floor, float(np.exp(self._process.predict(at)[0])))
-            self._known[key] = score, predicted["observables"]
+            predicted = self.estimate([constants])
+            mean = self._means([constants], predicted)[0]
+            self._known[key] = None if math.isinf(mean) else max(self._bound, mean), predicted[0]["observables"]
         return self._known[key]
+
+    def promises(self, configurations: Sequence[Mapping[str, Constant]]) -> list[float]:
+        """Mean scores without the bound; infinite where it fails."""
+        return self._means(configurations, self.estimate(configurations))
 
     def estimate(self, configurations: Sequence[Mapping[str, Constant]]) -> list[dict[str, Any]]:
         """What the task's `[estimate]` answers, without a process for each question."""
@@ -169,13 +172,22 @@ class Recorded:
         score, _ = self.expected(constants)
         return None if score is None else score + rng.gauss(0.0, self.noise_sd)
 
-    def _points(self, configurations: Sequence[Mapping[str, Constant]]) -> list[list[float]]:
+    def _means(self, configurations: Sequence[Mapping[str, Constant]], predicted: Sequence[Mapping[str, Any]]) -> list[float]:
+        at = np.array(self._points(configurations, predicted))
+        means, nearest = np.exp(self._process.predict(at)), _squares(at, self._told).argmin(axis=1)
+        memory = self.profile.usable_memory_bytes
+        return [
+            math.inf if self._failed[near] or hopeless(cost, self.preset.budget_s, memory) else float(mean)
+            for mean, near, cost in zip(means, nearest, predicted, strict=True)
+        ]
+
+    def _points(self, configurations: Sequence[Mapping[str, Constant]], predicted: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         return [
             [
                 *(position(constants[name], r) for name, r in self._ranges.items()),
-                *(math.log2(max(1.0, predicted["observables"][name])) / 8 for name in ("steps", "tokens", "active_params")),
+                *(math.log2(max(1.0, cost["observables"][name])) / 8 for name in ("steps", "tokens", "active_params")),
             ]
-            for constants, predicted in zip(configurations, self.estimate(configurations), strict=True)
+            for constants, cost in zip(configurations, predicted, strict=True)
         ]
 
 
@@ -197,10 +209,11 @@ class Process:
         return np.asarray(self._kernel(points, self._points, trend, length) @ self._solved) * self._scale + self._mean
 
     def error(self, unit: Any) -> float:
-        """Leave-one-out root mean square error of `unit(value)`."""
+        """Leave-one-out root mean square error of `unit(value)`, among the values below the median."""
         difference, _ = self._left_out(*self.weights)
+        low = self._values <= np.median(self._values)
         true = self._values * self._scale + self._mean
-        return float(np.sqrt(np.square(unit(true) - unit(true - difference * self._scale)).mean()))
+        return float(np.sqrt(np.square(unit(true) - unit(true - difference * self._scale))[low].mean()))
 
     def _left_out(self, trend: float, length: float, noise: float) -> tuple[Array, float]:
         """Value minus the prediction from all others, for each, and the sum of their squares."""

@@ -2,10 +2,12 @@
 
     python bench/search_record.py --minutes 90 [--preset cpu-quick] [--sandbox docker] [--table bench/data/search_runs]
 
-Goes on where the table ends, until the minutes are over; each run is one row, written as soon as it is known. Of nine runs, two are
-anywhere in the ranges, three where the estimate promises at least 100 steps, two within a quarter of a range of the best so far (all by a
-scrambled Halton sequence), one repeats the reference and one the best so far: that is the noise. Configurations that the estimate finds
-unable to make one step in the budget are not run. A disturbed run is repeated up to three times and then kept as invalid.
+Goes on where the table ends, until the minutes are over; each run is one row, written as soon as it is known. First the ranges are filled:
+of nine runs, two are anywhere in them, three where the estimate promises at least 100 steps, two within a quarter of a range of the best so
+far (all by a scrambled Halton sequence), one repeats the reference and one the best so far: that is the noise. After ten runs a constant,
+the surrogate that replays the table is put right where it promises most: of nine runs, five are what it takes for the best.
+Configurations that the estimate finds unable to make one step in the budget are not run. A disturbed run is repeated up to three times and
+then kept as invalid.
 
 Last line: JSON with `rows`, `scored`, `seconds_per_run`.
 """
@@ -26,7 +28,7 @@ from typing import Any
 import msgspec
 import recorded
 import space
-from recorded import Machine, Row
+from recorded import Machine, Recorded, Row
 from surrogate import load_estimate
 
 from appliance import judge, tasks
@@ -36,13 +38,19 @@ from appliance.workflows.execution import RunRequest, SandboxExecution
 from appliance.workflows.progress import Silent
 from appliance.workflows.workplace import Workplace, make_ready
 
-ROUND = ("wide", "fitting", "near", "reference", "fitting", "wide", "near", "fitting", "best")
+FILL = ("wide", "fitting", "near", "reference", "fitting", "wide", "near", "fitting", "best")
+SHARPEN = ("promised", "near", "promised", "reference", "promised", "promised", "near", "promised", "best")
 """What the runs are for, in turn."""
+FILLED = 10
+"""Runs a constant, after which the table is filled."""
 ENOUGH_STEPS = 100
 NEAR = 0.25
 KEPT_CHOICES = 0.75
 """Share of the best one's choices (no quantities) that a neighbour keeps."""
 ATTEMPTS = 4
+PARENTS, CHILDREN = 30, 200
+REACHES = (0.25, 0.25, 0.12, 0.12, 0.06, 0.06)
+"""What is promised is bred in so many generations; shares of a range."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,23 +61,27 @@ class Plan:
     reference: dict[str, Constant]
     estimate: Callable[[dict[str, Any]], dict[str, Any]]
     """Constants → predicted cost."""
+    about: Machine
     budget_s: float
     memory_bytes: float | None
 
     def next(self, rows: Sequence[Row]) -> tuple[str, dict[str, Constant]]:
         """What for, and the constants."""
-        why = ROUND[len(rows) % len(ROUND)]
+        turns = FILL if len(rows) < FILLED * len(self.ranges) else SHARPEN
+        why = turns[len(rows) % len(turns)]
         scored = [row for row in rows if row.score is not None]
         best = dict(min(scored, key=lambda row: row.score or 0.0).constants) if scored else self.reference
         if why in ("reference", "best"):
             return why, self.reference if why == "reference" else best
+        if why == "promised":
+            return why, promised(rows, self.about, self.ranges)
         earlier = sum(row.why == why for row in rows)
         return why, next(itertools.islice(self._worth(why, best), earlier, None))
 
     def _worth(self, why: str, best: dict[str, Constant]) -> Iterator[dict[str, Constant]]:
         """The sequence of this kind, without what cannot run or makes too few steps."""
         for index in itertools.count():
-            at = space.point(index, len(self.ranges), seed=ROUND.index(why))
+            at = space.point(index, len(self.ranges), seed=FILL.index(why))
             found = space.configuration(at, self.ranges) if why != "near" else neighbour(best, at, self.ranges)
             predicted = self.estimate(found)
             steps = predicted.get("observables", {}).get("steps", ENOUGH_STEPS)
@@ -78,14 +90,30 @@ class Plan:
             yield found
 
 
-def neighbour(best: dict[str, Constant], at: Sequence[float], ranges: space.Ranges) -> dict[str, Constant]:
-    """Quantities moved by up to `NEAR` of their range; most choices kept."""
+def promised(rows: Sequence[Row], about: Machine, ranges: space.Ranges) -> dict[str, Constant]:
+    """What the surrogate of these rows takes for the best; bred from the best rows, not among the rows."""
+    surrogate, rng = Recorded(rows, about), random.Random(f"promised/{len(rows)}")
+    scored = [row for row in rows if row.score is not None]
+    parents = [dict(row.constants) for row in sorted(scored, key=lambda row: row.score or 0.0)[:PARENTS]]
+    for reach in REACHES:
+        pairs = [(rng.choice(parents), rng.choice(parents)) for _ in range(CHILDREN)]
+        crossed = [{name: rng.choice(pair)[name] for name in ranges} for pair in pairs]
+        children = [neighbour(child, [rng.random() for _ in ranges], ranges, reach) for child in crossed]
+        promises = surrogate.promises([*parents, *children])
+        order = sorted(range(len(promises)), key=promises.__getitem__)
+        parents = [[*parents, *children][n] for n in order[:PARENTS]]
+    known = [row.constants for row in rows]
+    return next((found for found in parents if found not in known), parents[0])
+
+
+def neighbour(best: dict[str, Constant], at: Sequence[float], ranges: space.Ranges, reach: float = NEAR) -> dict[str, Constant]:
+    """Quantities moved by up to `reach` of their range; most choices kept."""
     found: dict[str, Constant] = {}
     for share, (name, r) in zip(at, ranges.items(), strict=True):
         if r.type == "bool" or r.choices is not None:
             found[name] = best[name] if share < KEPT_CHOICES else space.value((share - KEPT_CHOICES) / (1 - KEPT_CHOICES), r)
         else:
-            found[name] = space.value(space.position(best[name], r) + NEAR * (2 * share - 1), r)
+            found[name] = space.value(space.position(best[name], r) + reach * (2 * share - 1), r)
     return found
 
 
@@ -150,9 +178,9 @@ def claim(table: Path, found: Machine) -> None:
 
 def record(place: Workplace, table: Path, minutes: float) -> list[Row]:
     """Rows until the minutes are over; all rows of the table."""
-    ranges, found = place.loaded.task.constants, about(place)
-    claim(table, found)
-    rows = recorded.read(table, ranges)
+    ranges = place.loaded.task.constants
+    claim(table, about(place))
+    found, rows = recorded.machine(table), recorded.read(table, ranges)
     constants, profile = tasks.read_constants(place.loaded.reference(place.preset)), msgspec.to_builtins(found.profile)
     estimate = load_estimate(place.loaded)
     plan = Plan(
@@ -160,7 +188,8 @@ def record(place: Workplace, table: Path, minutes: float) -> list[Row]:
         reference={name: constants[name] for name in ranges},
         estimate=lambda chosen: estimate({**constants, **chosen}, profile, place.preset.budget_s),
         budget_s=place.preset.budget_s,
-        memory_bytes=place.profile.usable_memory_bytes,
+        memory_bytes=found.profile.usable_memory_bytes,
+        about=found,
     )
     machine = SandboxExecution(place=place.place, loaded=place.loaded, preset=place.preset, device=place.device, profile=place.profile)
     until = time.monotonic() + 60 * minutes

@@ -33,6 +33,7 @@ def plan() -> search_record.Plan:
         estimate=lambda chosen: estimate({**REFERENCE, **chosen}, profile, 10.0),
         budget_s=10.0,
         memory_bytes=PROFILE.usable_memory_bytes,
+        about=ABOUT,
     )
 
 
@@ -83,7 +84,18 @@ def test_halton_points_fill_every_quarter_of_every_coordinate_alike():
 
 def test_recording_goes_on_as_it_would_have_without_an_interruption(table: list[recorded.Row]):
     assert plan().next(table[:40]) == (table[40].why, table[40].constants)
-    assert [row.why for row in table[:9]] == list(search_record.ROUND)
+    assert [row.why for row in table[:9]] == list(search_record.FILL)
+
+
+def test_a_filled_table_is_put_right_where_the_surrogate_promises_most(table: list[recorded.Row], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(search_record, "FILLED", 4)
+    assert len(table) % len(search_record.SHARPEN) == search_record.SHARPEN.index("promised")
+    why, constants = plan().next(table)
+    assert why == "promised"
+    assert (why, constants) == plan().next(table)
+    ground = recorded.Recorded(table, ABOUT)
+    assert ground.promises([constants])[0] < min(ground.promises([row.constants for row in table]))
+    assert constants not in [row.constants for row in table]
 
 
 def test_nothing_is_recorded_that_could_not_make_a_step(table: list[recorded.Row]):
@@ -146,6 +158,14 @@ def test_the_surrogate_gives_back_noise_failures_and_scores(table: list[recorded
     assert ground.expected({**REFERENCE, "DEPTH": 12, "WIDTH": 1024, "BATCH_TOKENS": 524288})[0] is None
     reference = ground.expected(REFERENCE)[0]
     assert reference == pytest.approx(FORMULA.expected(tasks.read_constants(FORMULA.loaded.reference(FORMULA.preset)))[0], rel=0.1)
+
+
+def test_an_answer_is_better_than_the_best_recorded_by_no_more_than_the_error(table: list[recorded.Row]):
+    ground = recorded.Recorded(table, ABOUT)
+    best = min(ground.promises([row.constants for row in table if row.score is not None]))
+    promised = search_record.promised(table, ABOUT, RANGES)
+    assert ground.promises([promised])[0] < best - ground.error
+    assert ground.expected(promised)[0] == pytest.approx(best - ground.error)
 
 
 @pytest.mark.parametrize("method", list(policies.POLICIES))
