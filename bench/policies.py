@@ -52,6 +52,7 @@ class Night:
     experiments: list[Experiment] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     fresh: dict[int, list[float]] = field(default_factory=dict)
+    assets: dict[int, Mapping[str, str]] = field(default_factory=dict)
     path: list[float] = field(default_factory=list)
     """Expected score of the incumbent after each run: the best that the judge has confirmed."""
 
@@ -85,7 +86,9 @@ class Night:
 
     def view(self) -> View:
         """What an agent sees."""
-        asset = tasks.replace_constants(self.reference, self.configurations[self.incumbent])
+        if self.incumbent not in self.assets:  # parsing the asset again for every view was half of a rival's night
+            self.assets[self.incumbent] = tasks.replace_constants(self.reference, self.configurations[self.incumbent])
+        asset = self.assets[self.incumbent]
         noise = judge.pool(self.fresh.values())
         landscape = self.landscape
         return View(
