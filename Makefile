@@ -12,7 +12,7 @@ ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
-BENCHES := judge report crash kill-night long-night profile redteam boundary claude trainer host overhead search search-record gb10-night reproduce disturbed-night
+BENCHES := judge report crash kill-night long-night profile redteam boundary claude trainer host overhead search search-record search-nights gb10-night reproduce disturbed-night
 ENGINE_READY = ENGINE='$(ENGINE)' sh docker/engine.sh
 
 # What runs in the image is tested by an interpreter with the image's packages, beside ours for pytest itself.

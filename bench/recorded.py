@@ -2,21 +2,23 @@
 
 The table is `<name>.csv`, one row a run, with `<name>.json` beside it: task, preset, device and profile of the machine they ran on.
 
-The surrogate is a Gaussian process on the logarithm of the score: a quadratic trend and a Matérn 5/2 kernel over the constants' places in
-their ranges and the estimate's steps, tokens and size. (The built-in search models the score itself, with a length for each constant and no
-trend: it does not replay on its own model.) Kernel weights are those with the least leave-one-out error (C. Rasmussen, C. Williams:
-Gaussian Processes for Machine Learning, 2006, sec. 5.4.2). Its answer is never better than the best that it makes of a recorded run, by
-more than that error among the better half of the runs, where nights end. A configuration fails that cannot make a step in its budget, or
-whose nearest recorded neighbour failed.
+A surrogate is fitted to the logarithm of the score of each configuration, over the constants' places in their ranges and the estimate's
+steps, tokens and size. `process`, a Gaussian process with a Matérn 5/2 kernel and a length for each coordinate, errs least; but the
+built-in search models scores by such a process as well, and could look too good on its own kind of surface. `trees`, gradient boosting, is
+the second opinion. (K. Eggensperger et al.: Efficient Benchmarking of Hyperparameter Optimizers via Surrogates, 2015, compare such models.)
+The answer is never better than the best that a surrogate makes of a recorded run, by more than its cross-validated error among the better
+half of the configurations, where nights end. A configuration fails that cannot make a step in its budget, or whose nearest recorded
+neighbour failed.
 """
 
 import csv
-import itertools
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import msgspec
@@ -35,8 +37,7 @@ Array = NDArray[np.float64]
 TABLE = Path(__file__).parent / "data" / "search_runs"
 """Without its suffixes."""
 _FIELDS = ("index", "why", "seed", "status", "reason", "score", "steps", "seconds")
-_TREND, _LENGTH, _NOISE = (0.01, 0.1, 1.0), (0.25, 0.5, 1.0, 2.0, 4.0), (1e-3, 1e-2, 1e-1)
-"""Tried: variance of the trend, length of the kernel in units of the mean distance, variance of the noise; all for scores of variance 1."""
+_FOLDS = 10
 
 
 class Machine(Record, frozen=True, kw_only=True):
@@ -122,7 +123,12 @@ def hopeless(predicted: Mapping[str, Any], budget_s: float, memory_bytes: float 
 class Recorded:
     """Scores configurations from a table; the same interface as `surrogate.Surrogate`."""
 
-    def __init__(self, rows: Sequence[Row], about: Machine) -> None:
+    def __init__(self, rows: Sequence[Row], about: Machine, model: str = "process") -> None:
+        """Fit `model`, one of `MODELS`.
+
+        Raises:
+            UsageError: too few rows.
+        """
         self.loaded = tasks.load(about.task)
         self.preset = self.loaded.task.presets[about.preset]
         self.profile = about.profile
@@ -130,23 +136,25 @@ class Recorded:
         self._base = tasks.read_constants(self.loaded.reference(self.preset))
         self._estimate = load_estimate(self.loaded)
         told = [row for row in rows if row.status != "invalid"]
-        good = [row for row in told if row.score is not None]
-        if len(good) < 2 * len(self._ranges):
-            raise UsageError(f"the table has {len(good)} scored runs, fewer than {2 * len(self._ranges)}: record more")
-        noise = judge.pool(_repeats(good))
+        groups = _repeats(told)
+        if len(groups) < 2 * len(self._ranges):
+            raise UsageError(f"the table has {len(groups)} scored configurations, fewer than {2 * len(self._ranges)}: record more")
+        noise = judge.pool(groups.values())
         if noise is None:
             raise UsageError("no configuration of the table ran twice: its noise is unknown; record more")
         self.noise_sd = noise.sd
-        self.seconds_per_run = float(np.median([row.seconds for row in good]))
+        self.seconds_per_run = float(np.median([row.seconds for row in told if row.score is not None]))
         configurations = [row.constants for row in told]
         self._told = np.array(self._points(configurations, self.estimate(configurations)))
         self._failed = np.array([row.score is None for row in told])
-        self._process = Process(self._told[~self._failed], np.log([row.score for row in good if row.score is not None]))
-        self.scored = len(good)
-        self.error = self._process.error(np.exp)
-        """Root mean square of what the better half of the recorded scores differ from the prediction without each, in the metric's unit;
-        noise included."""
-        self._bound = float(np.exp(self._process.predict(self._told[~self._failed])).min()) - self.error
+        self.configurations = len(groups)
+        scored = [dict(key) for key in groups]
+        points, logs = np.array(self._points(scored, self.estimate(scored))), np.array([fmean(np.log(found)) for found in groups.values()])
+        self._model = MODELS[model](points, logs)
+        self.error = cross_validated_error(self._model, points, logs)
+        """Root mean square, in the metric's unit, of what the better half of the configurations differ from the prediction without them;
+        their noise included."""
+        self._bound = float(np.exp(self._model.predict(points)).min()) - self.error
         self._known: dict[tuple[tuple[str, Constant], ...], tuple[float | None, dict[str, float]]] = {}
 
     def expected(self, constants: Mapping[str, Constant]) -> tuple[float | None, dict[str, float]]:
@@ -154,13 +162,12 @@ class Recorded:
         key = tuple(sorted(constants.items()))
         if key not in self._known:
             predicted = self.estimate([constants])
-            mean = self._means([constants], predicted)[0]
-            self._known[key] = None if math.isinf(mean) else max(self._bound, mean), predicted[0]["observables"]
+            at = np.array(self._points([constants], predicted))
+            never = hopeless(predicted[0], self.preset.budget_s, self.profile.usable_memory_bytes)
+            fails = never or self._failed[_squares(at, self._told).argmin()]
+            score = None if fails else max(self._bound, float(np.exp(self._model.predict(at)[0])))
+            self._known[key] = score, predicted[0]["observables"]
         return self._known[key]
-
-    def promises(self, configurations: Sequence[Mapping[str, Constant]]) -> list[float]:
-        """Mean scores without the bound; infinite where it fails."""
-        return self._means(configurations, self.estimate(configurations))
 
     def estimate(self, configurations: Sequence[Mapping[str, Constant]]) -> list[dict[str, Any]]:
         """What the task's `[estimate]` answers, without a process for each question."""
@@ -172,15 +179,6 @@ class Recorded:
         score, _ = self.expected(constants)
         return None if score is None else score + rng.gauss(0.0, self.noise_sd)
 
-    def _means(self, configurations: Sequence[Mapping[str, Constant]], predicted: Sequence[Mapping[str, Any]]) -> list[float]:
-        at = np.array(self._points(configurations, predicted))
-        means, nearest = np.exp(self._process.predict(at)), _squares(at, self._told).argmin(axis=1)
-        memory = self.profile.usable_memory_bytes
-        return [
-            math.inf if self._failed[near] or hopeless(cost, self.preset.budget_s, memory) else float(mean)
-            for mean, near, cost in zip(means, nearest, predicted, strict=True)
-        ]
-
     def _points(self, configurations: Sequence[Mapping[str, Constant]], predicted: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         return [
             [
@@ -191,43 +189,36 @@ class Recorded:
         ]
 
 
-class Process:
-    """A Gaussian process through points [n, d] and values [n]."""
+def _process(points: Array, values: Array) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-    def __init__(self, points: Array, values: Array) -> None:
-        self._points, self._mean, self._scale = points, float(values.mean()), float(values.std()) or 1.0
-        self._values = (values - self._mean) / self._scale
-        self._unit = float(np.sqrt(_squares(points, points)).mean()) or 1.0
-        found = min(((self._left_out(*weights)[1], weights) for weights in itertools.product(_TREND, _LENGTH, _NOISE)), key=lambda f: f[0])
-        self.weights = found[1]
-        """Variance of the trend, length, variance of the noise."""
-        self._solved = np.linalg.solve(self._covariance(*self.weights), self._values)
+    kernel = ConstantKernel(1.0) * Matern(np.full(points.shape[1], 1.5), (0.1, 30.0), nu=2.5) + WhiteKernel(0.01, (1e-4, 1.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound: that constant does not matter
+        fitted = GaussianProcessRegressor(kernel, normalize_y=True).fit(points, values)
+    return GaussianProcessRegressor(fitted.kernel_, optimizer=None, normalize_y=True).fit(points, values)
 
-    def predict(self, points: Array) -> Array:
-        """Means at points [m, d]."""
-        trend, length, _ = self.weights
-        return np.asarray(self._kernel(points, self._points, trend, length) @ self._solved) * self._scale + self._mean
 
-    def error(self, unit: Any) -> float:
-        """Leave-one-out root mean square error of `unit(value)`, among the values below the median."""
-        difference, _ = self._left_out(*self.weights)
-        low = self._values <= np.median(self._values)
-        true = self._values * self._scale + self._mean
-        return float(np.sqrt(np.square(unit(true) - unit(true - difference * self._scale))[low].mean()))
+def _trees(points: Array, values: Array) -> Any:
+    from sklearn.ensemble import GradientBoostingRegressor
 
-    def _left_out(self, trend: float, length: float, noise: float) -> tuple[Array, float]:
-        """Value minus the prediction from all others, for each, and the sum of their squares."""
-        inverse = np.linalg.inv(self._covariance(trend, length, noise))
-        difference = inverse @ self._values / np.diag(inverse)
-        return difference, float(np.square(difference).sum())
+    trees = GradientBoostingRegressor(n_estimators=400, learning_rate=0.04, max_depth=4, subsample=0.6, random_state=0)
+    return trees.fit(points, values)
 
-    def _covariance(self, trend: float, length: float, noise: float) -> Array:
-        return self._kernel(self._points, self._points, trend, length) + noise * np.eye(len(self._points))
 
-    def _kernel(self, one: Array, other: Array, trend: float, length: float) -> Array:
-        distance = np.sqrt(5.0 * _squares(one, other)) / (length * self._unit)
-        near = (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
-        return np.asarray(near + trend * (1.0 + (one - 0.5) @ (other - 0.5).T) ** 2)
+MODELS: Mapping[str, Callable[[Array, Array], Any]] = {"process": _process, "trees": _trees}
+"""Name → what fits a regressor of scikit-learn through points [n, d] and values [n]."""
+
+
+def cross_validated_error(model: Any, points: Array, logs: Array) -> float:
+    """Cross-validated root mean square error of the scores below their median; the process keeps its kernel."""
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    predicted = cross_val_predict(model, points, logs, cv=KFold(_FOLDS, shuffle=True, random_state=0))
+    low = logs <= np.median(logs)
+    return float(np.sqrt(np.square(np.exp(predicted) - np.exp(logs))[low].mean()))
 
 
 def _squares(one: Array, other: Array) -> Array:
@@ -235,13 +226,13 @@ def _squares(one: Array, other: Array) -> Array:
     return np.asarray(np.square(one[:, None, :] - other[None, :, :]).sum(axis=2))
 
 
-def _repeats(rows: Iterable[Row]) -> list[list[float]]:
-    """Scores of equal configurations."""
+def _repeats(rows: Iterable[Row]) -> dict[tuple[tuple[str, Constant], ...], list[float]]:
+    """Configuration → its scores."""
     groups: dict[tuple[tuple[str, Constant], ...], list[float]] = {}
     for row in rows:
         if row.score is not None:
             groups.setdefault(tuple(row.constants.items()), []).append(row.score)
-    return list(groups.values())
+    return groups
 
 
 def _row(cells: Mapping[str, str], ranges: Ranges) -> Row:

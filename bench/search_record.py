@@ -5,7 +5,7 @@
 Goes on where the table ends, until the minutes are over; each run is one row, written as soon as it is known. First the ranges are filled:
 of nine runs, two are anywhere in them, three where the estimate promises at least 100 steps, two within a quarter of a range of the best so
 far (all by a scrambled Halton sequence), one repeats the reference and one the best so far: that is the noise. After ten runs a constant,
-the surrogate that replays the table is put right where it promises most: of nine runs, five are what it takes for the best.
+the surrogates that replay the table are put right where replayed nights end: of nine runs, five are such ends, of each method in turn.
 Configurations that the estimate finds unable to make one step in the budget are not run. A disturbed run is repeated up to three times and
 then kept as invalid.
 
@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 import recorded
 import space
+from policies import POLICIES, night
 from recorded import Machine, Recorded, Row
 from surrogate import load_estimate
 
@@ -48,9 +49,8 @@ NEAR = 0.25
 KEPT_CHOICES = 0.75
 """Share of the best one's choices (no quantities) that a neighbour keeps."""
 ATTEMPTS = 4
-PARENTS, CHILDREN = 30, 200
-REACHES = (0.25, 0.25, 0.12, 0.12, 0.06, 0.06)
-"""What is promised is bred in so many generations; shares of a range."""
+NIGHT_RUNS = 213
+"""Of a replayed night: an hour."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +74,7 @@ class Plan:
         if why in ("reference", "best"):
             return why, self.reference if why == "reference" else best
         if why == "promised":
-            return why, promised(rows, self.about, self.ranges)
+            return why, promised(rows, self.about)
         earlier = sum(row.why == why for row in rows)
         return why, next(itertools.islice(self._worth(why, best), earlier, None))
 
@@ -90,40 +90,33 @@ class Plan:
             yield found
 
 
-def promised(rows: Sequence[Row], about: Machine, ranges: space.Ranges) -> dict[str, Constant]:
-    """What the surrogate of these rows takes for the best; bred from the best rows, not among the rows."""
-    surrogate, rng = Recorded(rows, about), random.Random(f"promised/{len(rows)}")
-    scored = [row for row in rows if row.score is not None]
-    parents = [dict(row.constants) for row in sorted(scored, key=lambda row: row.score or 0.0)[:PARENTS]]
-    for reach in REACHES:
-        pairs = [(rng.choice(parents), rng.choice(parents)) for _ in range(CHILDREN)]
-        crossed = [{name: rng.choice(pair)[name] for name in ranges} for pair in pairs]
-        children = [neighbour(child, [rng.random() for _ in ranges], ranges, reach) for child in crossed]
-        promises = surrogate.promises([*parents, *children])
-        order = sorted(range(len(promises)), key=promises.__getitem__)
-        parents = [[*parents, *children][n] for n in order[:PARENTS]]
-    known = [row.constants for row in rows]
-    return next((found for found in parents if found not in known), parents[0])
+def promised(rows: Sequence[Row], about: Machine) -> dict[str, Constant]:
+    """What a replayed night ends with; methods and surrogates take turns."""
+    turn = sum(row.why == "promised" for row in rows)
+    methods = list(itertools.product(recorded.MODELS, POLICIES))
+    model, method = methods[turn % len(methods)]
+    ground = Recorded(rows, about, model)
+    state = night(ground, POLICIES[method](turn), turn, NIGHT_RUNS)
+    return {name: state.configurations[state.incumbent][name] for name in ground.loaded.task.constants}
 
 
-def neighbour(best: dict[str, Constant], at: Sequence[float], ranges: space.Ranges, reach: float = NEAR) -> dict[str, Constant]:
-    """Quantities moved by up to `reach` of their range; most choices kept."""
+def neighbour(best: dict[str, Constant], at: Sequence[float], ranges: space.Ranges) -> dict[str, Constant]:
+    """Quantities moved by up to `NEAR` of their range; most choices kept."""
     found: dict[str, Constant] = {}
     for share, (name, r) in zip(at, ranges.items(), strict=True):
         if r.type == "bool" or r.choices is not None:
             found[name] = best[name] if share < KEPT_CHOICES else space.value((share - KEPT_CHOICES) / (1 - KEPT_CHOICES), r)
         else:
-            found[name] = space.value(space.position(best[name], r) + reach * (2 * share - 1), r)
+            found[name] = space.value(space.position(best[name], r) + NEAR * (2 * share - 1), r)
     return found
 
 
-def run(execution: SandboxExecution, place: Workplace, rows: Sequence[Row], why: str, constants: dict[str, Constant]) -> Row:
+def run(execution: SandboxExecution, place: Workplace, index: int, seed: int, why: str, constants: dict[str, Constant]) -> Row:
     """One run; again while it is disturbed."""
-    seed = random.Random(f"search-record/{len(rows)}").randrange(2**31)
     files = tasks.replace_constants(place.loaded.reference(place.preset), constants)
     request = RunRequest(
         night_id="record",
-        run=len(rows),
+        run=index,
         seed=seed,
         files=files,
         corpus=place.first,
@@ -134,7 +127,7 @@ def run(execution: SandboxExecution, place: Workplace, rows: Sequence[Row], why:
         if outcome.status != "invalid":
             break
     return Row(
-        index=len(rows),
+        index=index,
         why=why,
         seed=seed,
         status=outcome.status,
@@ -144,6 +137,12 @@ def run(execution: SandboxExecution, place: Workplace, rows: Sequence[Row], why:
         seconds=round(outcome.wall_s or 0.0, 2),
         constants=constants,
     )
+
+
+def tell(row: Row) -> None:
+    """A line for who waits."""
+    came = f"{row.status}: {row.reason}" if row.score is None else f"{row.score:.4f}, {row.steps or 0:,.0f} steps"
+    print(f"{row.index:>4} {row.why:<10} {came}, {row.seconds:.1f} s", flush=True)
 
 
 def about(place: Workplace) -> Machine:
@@ -196,11 +195,10 @@ def record(place: Workplace, table: Path, minutes: float) -> list[Row]:
     with contextlib.closing(machine) as execution:
         while time.monotonic() < until:
             why, chosen = plan.next(rows)
-            row = run(execution, place, rows, why, chosen)
+            row = run(execution, place, len(rows), random.Random(f"search-record/{len(rows)}").randrange(2**31), why, chosen)
             recorded.append(table, row, ranges)
             rows.append(row)
-            came = f"{row.status}: {row.reason}" if row.score is None else f"{row.score:.4f}, {row.steps or 0:,.0f} steps"
-            print(f"{row.index:>4} {why:<10} {came}, {row.seconds:.1f} s", flush=True)
+            tell(row)
     return rows
 
 
