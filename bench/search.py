@@ -6,11 +6,13 @@
 Nights are replayed on the recorded runs of `make bench-search-record`, by each of the surrogates of `recorded.py` (their errors are
 printed), with the runs' own noise and duration; with `--stand-in` on the formula of `surrogate.py`. The score is the expected one of what
 the judge has confirmed so far. The clock is that of the search: calibration counts, the confirmation at the end does not. Hundreds of seeds
-take an hour of two cores; with `--kept FILE`, what was interrupted goes on.
+take an hour of two cores; with `--kept FILE`, what was interrupted goes on. Real nights of `make bench-search-nights`, where there are any,
+stand beside the replayed ones of their method, as a check.
 
 Last line: JSON with `time_ratio`: time in which the median night of ours reaches what the best other method's median reaches at the end, as
 a share of the whole time (null: never), and its 95 % bootstrap interval over seeds, on the surrogate that errs least; under `trees` the
-same on the other. Exit 1 where it is above 0.5.
+same on the other; under `real` each real night's minutes and score, and the range of 95 % of the replayed ones then, by surrogate. Exit 1
+where the time ratio is above 0.5.
 """
 
 import argparse
@@ -29,8 +31,10 @@ from typing import Any
 
 import numpy as np
 import recorded
+import search_nights
 from numpy.typing import NDArray
 from policies import POLICIES, Landscape, night
+from search_nights import RealNight
 from surrogate import Surrogate
 
 from appliance import tasks
@@ -135,8 +139,21 @@ def table(paths: Mapping[str, Paths], base: float, seconds_per_run: float) -> st
     return "\n".join(lines)
 
 
-def picture(paths: Mapping[str, Paths], seconds_per_run: float, said: str) -> str:
-    """Median and quartiles over the seeds against minutes, as SVG."""
+def beside(nights: Mapping[str, RealNight], found: Mapping[Kind, Paths], seconds_per_run: float) -> dict[str, dict[str, Any]]:
+    """Method → where its real night ends, and the range of 95 % of the replayed ones at that time, by surrogate."""
+    told: dict[str, dict[str, Any]] = {}
+    for method, real in nights.items():
+        assert real.state is not None
+        told[method] = {"minutes": round(real.spent_s / 60, 1), "score": round(real.state.path[-1], 4)}
+        for (model, name), paths in found.items():
+            if name == method:
+                at = min(paths.shape[1], max(1, round(real.spent_s / seconds_per_run))) - 1
+                told[method][model] = [round(float(score), 4) for score in np.percentile(paths[:, at], (2.5, 97.5))]
+    return told
+
+
+def picture(paths: Mapping[str, Paths], seconds_per_run: float, said: str, nights: Mapping[str, RealNight]) -> str:
+    """Median and quartiles over the seeds against minutes, and the real nights as thin lines, as SVG."""
     bands = {method: np.percentile(found, (25, 50, 75), axis=0) for method, found in paths.items()}
     runs = next(iter(paths.values())).shape[1]
     minutes = np.arange(1, runs + 1) * seconds_per_run / 60
@@ -157,6 +174,12 @@ def picture(paths: Mapping[str, Paths], seconds_per_run: float, said: str) -> st
     ]
     parts.append('<text x="310" y="374" text-anchor="middle">minutes of search</text>')
     parts.append('<text x="60" y="18">confirmed score, bits per byte: median and quartiles over the seeds</text>')
+    for method, real in nights.items():
+        assert real.state is not None
+        lived = [
+            (across.at(s / 60), down.at(y)) for s, y in zip(real.ground.clock_s, real.state.path, strict=False) if s / 60 <= minutes[-1]
+        ]
+        parts.append(f'<path d="{charts.path(lived)}" fill="none" stroke="{LOOKS[method][0]}" stroke-width="0.8"/>')
     ends = sorted(bands, key=lambda method: bands[method][1, -1])
     below = 0.0
     for method in ends:
@@ -200,6 +223,7 @@ def main() -> int:
     parser.add_argument("--methods", default=",".join(POLICIES))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--table", type=Path, default=recorded.TABLE, help="without suffix")
+    parser.add_argument("--nights", type=Path, default=search_nights.TABLE, help="table of real nights, without suffix")
     parser.add_argument("--stand-in", action="store_true", help="on a formula, not on recorded runs")
     parser.add_argument("--kept", type=Path, default=None, help="file of finished nights: what was interrupted goes on there")
     parser.add_argument("--picture", type=Path, default=PICTURE)
@@ -210,6 +234,7 @@ def main() -> int:
         first = grounds[models[0]]
         runs = round(3600 * chosen.hours / first.seconds_per_run)
         _known(chosen.kept, runs)
+        nights = search_nights.lived(chosen.nights, methods) if chosen.nights.with_suffix(".json").is_file() else {}
     except ApplianceError as error:
         print(f"bench-search: {error}", file=sys.stderr)
         return error.exit_code
@@ -223,11 +248,15 @@ def main() -> int:
         assert base is not None, "the reference of a night has run"
         print(f"\n{_told(ground, model)}\n{table(paths, base, first.seconds_per_run)}")
         summaries[model] = summary(paths)
+    whole = summaries[models[0]] | {model: summaries[model] for model in models[1:]}
     if source is not None:  # a picture of a formula would be taken for a result
+        whole["real"] = real = beside(nights, found, first.seconds_per_run)
+        for method, told in real.items():
+            ranges = ", ".join(f"{model} {told[model][0]:.3f} to {told[model][1]:.3f}" for model in models)
+            print(f"real night, {LABELS[method]}: {told['score']:.3f} after {told['minutes']} min; 95 % of those replayed: {ranges}")
         said = f"Best confirmed score over time, {chosen.seeds} nights per method"
         paths = {method: found[models[0], method] for method in methods}
-        chosen.picture.write_text(picture(paths, first.seconds_per_run, said), encoding="utf-8")
-    whole = summaries[models[0]] | {model: summaries[model] for model in models[1:]}
+        chosen.picture.write_text(picture(paths, first.seconds_per_run, said, nights), encoding="utf-8")
     print(json.dumps(whole | {"seeds": chosen.seeds, "runs": runs, "recorded": source is not None}))
     ratio = whole["time_ratio"]
     return int(ratio is None or ratio > MOST_TIME)

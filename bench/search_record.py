@@ -31,6 +31,7 @@ import space
 from policies import POLICIES, night
 from recorded import Machine, Recorded, Row
 from surrogate import load_estimate
+from threadpoolctl import threadpool_limits
 
 from appliance import judge, tasks
 from appliance.errors import ApplianceError, UsageError
@@ -95,8 +96,9 @@ def promised(rows: Sequence[Row], about: Machine) -> dict[str, Constant]:
     turn = sum(row.why == "promised" for row in rows)
     methods = list(itertools.product(recorded.MODELS, POLICIES))
     model, method = methods[turn % len(methods)]
-    ground = Recorded(rows, about, model)
-    state = night(ground, POLICIES[method](turn), turn, NIGHT_RUNS)
+    with threadpool_limits(1):  # the matrices are small
+        ground = Recorded(rows, about, model)
+        state = night(ground, POLICIES[method](turn), turn, NIGHT_RUNS)
     return {name: state.configurations[state.incumbent][name] for name in ground.loaded.task.constants}
 
 

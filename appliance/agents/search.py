@@ -2,11 +2,13 @@
 
 It opens with *sizing*, the step a person takes first on new hardware: for two, four, eight … times the baseline's progress in the
 budget, the largest configuration of about the baseline's shape that the estimate says reaches it. The rungs of that ladder are climbed like
-a hill, from the middle: a handful of runs. What leads after that is refined by a Gaussian process over everything tried (`surface`), whose
-coordinates are the constants and what the estimate predicts for them. Candidates are bred from the incumbent and from what was tried; the
-most promising one is proposed. So it learns which constants matter, and adds up gains that are too small to be seen one at a time.
+a hill, from the middle: a handful of runs. Then half of all other constants are moved at once, a few times, which tells something of each.
+What leads after that is refined by a Gaussian process over everything tried (`surface`), whose coordinates are the constants and what the
+estimate predicts for them. Candidates are bred from the incumbent and from what was tried; the most promising one is proposed. So it learns
+which constants matter, and adds up gains that are too small to be seen one at a time.
 """
 
+import functools
 import itertools
 import math
 import random
@@ -25,18 +27,17 @@ _FLAT = "f"
 """Marks the rung's largest configuration, whatever its shape: mostly the shallowest."""
 _GRID = 12
 """Values tried of each constant that is sized."""
-_NEIGHBOURS = 300
+_NEIGHBOURS, _FARTHER = 300, 200
+"""Candidates with a few constants moved, and with half of them."""
 _GENERATIONS = 4
 _PARENTS = 20
 _CHILDREN = 150
 """Candidates are bred over a few generations by what the surface expects of them."""
-_BOLDNESS = (0.0, 0.5)
-"""In turn: by how many standard deviations a candidate's expected score is taken for better than it is. Where a single gain drowns in the
-noise, trusting the surface and adding gains up pays more than looking where it knows least: on a stand-in for the CPU trainer 24.6 % after
-140 runs, with expected improvement 22.9 % (the policy `ours` of `bench/policies.py`)."""
+_BOLDNESS = (0.0, 1.0)
+"""In turn: by how many standard deviations a candidate's expected score is taken for better than it is."""
 _MOST_POINTS = 160
-_UNTIL_SURFACE = 6
-"""Scored configurations before the surface is asked; neighbours are drawn until then."""
+_UNTIL_SURFACE = 13
+"""Scored configurations, the baseline among them, before the surface is asked: it learns most from constants that were moved together."""
 
 
 class Search:
@@ -115,6 +116,7 @@ class Search:
         tried = self._telling(view, scores)
         known = [dict(view.configurations[n]) for n in tried]
         pool = _Pool(view, ranges, seen=list(view.configurations.values()))
+        pool.add(_moved_at_once(view.constants, ranges, rng) for _ in range(_FARTHER))
         pool.add(_mutated(view.constants, ranges, rng) for _ in range(_NEIGHBOURS))
         if len(tried) < _UNTIL_SURFACE:
             return pool.configurations
@@ -123,7 +125,7 @@ class Search:
         sign = 1.0 if view.task.metric.direction == "lower" else -1.0
         variance = (view.noise_sd or 0.0) ** 2
         measured = [sign * scores[n][0] for n in tried]
-        surface = Surface(pool.points(known), measured, [variance / scores[n][1] for n in tried], rng.randrange(2**31))
+        surface = Surface(pool.points(known), measured, [variance / scores[n][1] for n in tried])
         boldness = _BOLDNESS[len(view.experiments) % len(_BOLDNESS)]
         ordered: list[dict[str, Constant]] = []
         for generation in range(_GENERATIONS):
@@ -153,7 +155,9 @@ class _Pool:
     """Configurations that fit the memory, each once, with their coordinates."""
 
     def __init__(self, view: View, ranges: Mapping[str, ConstantRange], seen: Sequence[Mapping[str, Constant]]) -> None:
-        self._view, self._ranges = view, ranges
+        self._view, self._names = view, list(ranges)
+        self._sizes = [name for name, meaning in view.task.observables.items() if meaning.role in ("progress", "size")]
+        self._place = functools.cache(lambda name, value: moves.coordinate(value, ranges[name]))  # most candidates share most constants
         self._seen = {moves.key(configuration) for configuration in seen}
         self._memory = view.profile.usable_memory_bytes or math.inf
         self.configurations: list[dict[str, Constant]] = []
@@ -167,11 +171,17 @@ class _Pool:
         for configuration, predicted in zip(new, self._view.estimate(new), strict=True):
             if (predicted.get("memory_bytes") or 0) <= self._memory:
                 self.configurations.append(configuration)
-                self.coordinates.append(_point(configuration, predicted, self._ranges, self._view))
+                self.coordinates.append(self._point(configuration, predicted))
 
     def points(self, configurations: Sequence[Mapping[str, Constant]]) -> list[list[float]]:
         """Coordinates of others."""
-        return [_point(c, p, self._ranges, self._view) for c, p in zip(configurations, self._view.estimate(configurations), strict=True)]
+        return [self._point(c, p) for c, p in zip(configurations, self._view.estimate(configurations), strict=True)]
+
+    def _point(self, constants: Mapping[str, Constant], predicted: Mapping[str, Any]) -> list[float]:
+        """A configuration's coordinates: its constants, and the predicted progress and size in powers of two, eight of them a range."""
+        seen = predicted.get("observables", {})
+        sizes = (math.log2(seen[name]) / 8 if seen.get(name) else 0.0 for name in self._sizes)
+        return [*(part for name in self._names for part in self._place(name, constants.get(name))), *sizes]
 
 
 def _mutated(base: Mapping[str, Constant], ranges: Mapping[str, ConstantRange], rng: random.Random) -> dict[str, Constant]:
@@ -179,6 +189,12 @@ def _mutated(base: Mapping[str, Constant], ranges: Mapping[str, ConstantRange], 
     names = rng.sample(list(ranges), min(len(ranges), rng.choice((1, 1, 2, 3))))
     reach = rng.choice((0.06, 0.15, 0.3))
     return {**base, **{name: moves.near(base[name], ranges[name], reach, rng) for name in names}}
+
+
+def _moved_at_once(base: Mapping[str, Constant], ranges: Mapping[str, ConstantRange], rng: random.Random) -> dict[str, Constant]:
+    """Half of the constants moved; what the ladder sizes stays."""
+    names = [name for name, r in ranges.items() if not (r.size and r.type == "int") and rng.random() < 0.5]
+    return {**base, **{name: moves.near(base[name], ranges[name], 0.3, rng) for name in names}}
 
 
 def _crossed(
@@ -249,16 +265,6 @@ def _scores(view: View) -> dict[int, tuple[float, int]]:
         for n in view.configurations:
             scores.setdefault(n, (worst, 1))
     return scores
-
-
-def _point(constants: Mapping[str, Constant], predicted: Mapping[str, Any], ranges: Mapping[str, ConstantRange], view: View) -> list[float]:
-    """A configuration's coordinates: its constants, and the predicted progress and size in powers of two, eight of them a range."""
-    point = [part for name, r in ranges.items() for part in moves.coordinate(constants.get(name), r)]
-    seen = predicted.get("observables", {})
-    for name, meaning in view.task.observables.items():
-        if meaning.role in ("progress", "size"):
-            point.append(math.log2(seen[name]) / 8 if seen.get(name) else 0.0)
-    return point
 
 
 def _proposal(view: View, change: Mapping[str, Constant], why: str) -> Proposal:

@@ -6,6 +6,7 @@ Only the literal's own characters change, so comments, units and layout survive 
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from appliance.errors import UsageError
 from appliance.records.task import Constant
@@ -34,7 +35,12 @@ def _python(files: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in files.items() if name.endswith(".py")}
 
 
-def _literals(text: str) -> Iterator[tuple[str, Constant, ast.expr]]:
+@lru_cache(maxsize=16)  # an incumbent is read again for every candidate, and a tree costs tens of milliseconds
+def _literals(text: str) -> tuple[tuple[str, Constant, ast.expr], ...]:
+    return tuple(_assigned(text))
+
+
+def _assigned(text: str) -> Iterator[tuple[str, Constant, ast.expr]]:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):

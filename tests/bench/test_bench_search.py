@@ -141,13 +141,12 @@ def test_without_a_table_the_message_says_how_to_make_one(tmp_path: Path):
 @pytest.mark.parametrize("model", list(recorded.MODELS))
 def test_a_surrogate_finds_a_smooth_surface_again_and_knows_its_error(model: str):
     rng = np.random.default_rng(3)
-    points = rng.random((120, 4))
-    truth = lambda x: 0.3 * (np.sin(3 * x[:, 0]) + x[:, 1] ** 2 - x[:, 2])  # noqa: E731
-    values = truth(points) + 0.003 * rng.normal(size=120)
+    points, fresh = rng.random((120, 4)), rng.random((200, 4))
+    measured = lambda x: 0.3 * (np.sin(3 * x[:, 0]) + x[:, 1] ** 2 - x[:, 2]) + 0.003 * rng.normal(size=len(x))  # noqa: E731
+    values, true = measured(points), measured(fresh)
     fitted = recorded.MODELS[model](points, values)
-    fresh = rng.random((200, 4))
-    low = truth(fresh) < np.median(truth(fresh))
-    off = np.sqrt(np.square(np.exp(fitted.predict(fresh)) - np.exp(truth(fresh)))[low].mean())
+    low = true < np.median(true)
+    off = np.sqrt(np.square(np.exp(fitted.predict(fresh)) - np.exp(true))[low].mean())
     assert off < 0.1
     assert recorded.cross_validated_error(fitted, points, values) == pytest.approx(off, rel=0.6)
 
@@ -203,7 +202,7 @@ def test_the_time_ratio_is_where_ours_meets_the_best_other_end():
 
 def test_the_picture_holds_every_method_and_is_well_formed():
     paths = {method: np.linspace(3, 2 + n / 9, 30)[None, :].repeat(4, axis=0) for n, method in enumerate(policies.POLICIES)}
-    drawn = search.picture(paths, 15.0, "what it is")
+    drawn = search.picture(paths, 15.0, "what it is", {})
     texts = [node.text for node in ElementTree.fromstring(drawn).iter() if node.tag.endswith("text")]
     assert set(search.LABELS.values()) <= set(texts)
 
