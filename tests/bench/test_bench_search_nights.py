@@ -1,5 +1,6 @@
 """Real nights side by side: what was recorded of them comes first, and a method that has changed is told apart."""
 
+import contextlib
 import dataclasses
 import random
 
@@ -53,8 +54,8 @@ def test_rows_alone_show_a_night_as_far_as_it_went():
     rows: list[recorded.Row] = []
     told = lived("climb", rows, 8, machine(rows))
     night = search_nights.RealNight("climb", ABOUT, rows, None)
-    with pytest.raises(search_nights.Over):
-        while True:
+    with contextlib.suppress(search_nights.Over):
+        while not night.over:
             night.step()
     assert night.state is not None
     assert told.state is not None
