@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from space import Ranges, position
-from surrogate import load_estimate
+from surrogate import estimator
 
 from appliance import judge, tasks
 from appliance.errors import UsageError
@@ -133,8 +133,7 @@ class Recorded:
         self.preset = self.loaded.task.presets[about.preset]
         self.profile = about.profile
         self._ranges = self.loaded.task.constants
-        self._base = tasks.read_constants(self.loaded.reference(self.preset))
-        self._estimate = load_estimate(self.loaded)
+        self._estimate = estimator(self.loaded, self.preset, about.profile)
         told = [row for row in rows if row.status != "invalid"]
         groups = _repeats(told)
         if len(groups) < 2 * len(self._ranges):
@@ -171,8 +170,7 @@ class Recorded:
 
     def estimate(self, configurations: Sequence[Mapping[str, Constant]]) -> list[dict[str, Any]]:
         """What the task's `[estimate]` answers, without a process for each question."""
-        profile = msgspec.to_builtins(self.profile)
-        return [self._estimate({**self._base, **constants}, profile, self.preset.budget_s) for constants in configurations]
+        return [self._estimate(constants) for constants in configurations]
 
     def run(self, constants: Mapping[str, Constant], rng: random.Random) -> float | None:
         """Score of one run; None where it fails."""

@@ -173,7 +173,8 @@ def picture(paths: Mapping[str, Paths], seconds_per_run: float, said: str, night
         for tick in charts.ticks(across)
     ]
     parts.append('<text x="310" y="374" text-anchor="middle">minutes of search</text>')
-    parts.append('<text x="60" y="18">confirmed score, bits per byte: median and quartiles over the seeds</text>')
+    thin = "; thin, a real night of each" if nights else ""
+    parts.append(f'<text x="60" y="18">confirmed score, bits per byte: median and quartiles over the seeds{thin}</text>')
     for method, real in nights.items():
         assert real.state is not None
         lived = [

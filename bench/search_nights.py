@@ -24,12 +24,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import msgspec
 import recorded
 import search_record
 from policies import POLICIES, Night
 from recorded import Machine, Row
-from surrogate import load_estimate
+from surrogate import estimator
 
 from appliance import tasks
 from appliance.errors import ApplianceError, UsageError
@@ -61,7 +60,7 @@ class Ground:
         self.clock_s: list[float] = []
         """After each run."""
         self._method, self._rows, self._execute = method, rows, execute
-        self._predict, self._base = load_estimate(self.loaded), tasks.read_constants(self.loaded.reference(self.preset))
+        self._estimate = estimator(self.loaded, self.preset, about.profile)
         self._scores: dict[tuple[Constant, ...], list[float]] = {}
 
     def expected(self, constants: Mapping[str, Constant]) -> tuple[float | None, dict[str, float]]:
@@ -71,8 +70,7 @@ class Ground:
 
     def estimate(self, configurations: Sequence[Mapping[str, Constant]]) -> list[dict[str, Any]]:
         """What the task's `[estimate]` answers."""
-        profile = msgspec.to_builtins(self.profile)
-        return [self._predict({**self._base, **constants}, profile, self.preset.budget_s) for constants in configurations]
+        return [self._estimate(constants) for constants in configurations]
 
     def run(self, constants: Mapping[str, Constant], rng: random.Random) -> float | None:
         """The next row's score.

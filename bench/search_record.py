@@ -19,18 +19,17 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import msgspec
 import recorded
 import space
 from policies import POLICIES, night
 from recorded import Machine, Recorded, Row
-from surrogate import load_estimate
+from surrogate import Estimate, estimator
 from threadpoolctl import threadpool_limits
 
 from appliance import judge, tasks
@@ -60,8 +59,7 @@ class Plan:
 
     ranges: space.Ranges
     reference: dict[str, Constant]
-    estimate: Callable[[dict[str, Any]], dict[str, Any]]
-    """Constants → predicted cost."""
+    estimate: Estimate
     about: Machine
     budget_s: float
     memory_bytes: float | None
@@ -182,12 +180,11 @@ def record(place: Workplace, table: Path, minutes: float) -> list[Row]:
     ranges = place.loaded.task.constants
     claim(table, about(place))
     found, rows = recorded.machine(table), recorded.read(table, ranges)
-    constants, profile = tasks.read_constants(place.loaded.reference(place.preset)), msgspec.to_builtins(found.profile)
-    estimate = load_estimate(place.loaded)
+    constants = tasks.read_constants(place.loaded.reference(place.preset))
     plan = Plan(
         ranges=ranges,
         reference={name: constants[name] for name in ranges},
-        estimate=lambda chosen: estimate({**constants, **chosen}, profile, place.preset.budget_s),
+        estimate=estimator(place.loaded, place.preset, found.profile),
         budget_s=place.preset.budget_s,
         memory_bytes=found.profile.usable_memory_bytes,
         about=found,

@@ -16,7 +16,10 @@ from typing import Any
 import msgspec
 
 from appliance import tasks
-from appliance.records import Constant, Profile
+from appliance.records import Constant, Preset, Profile
+
+Estimate = Callable[[Mapping[str, Constant]], dict[str, Any]]
+"""Constants → predicted cost."""
 
 NOISE_SD = 0.015
 """Of one 30 s run on two shared cores: on a wall clock a seed fixes little."""
@@ -53,7 +56,7 @@ class Surrogate:
         self.loaded = tasks.load("trainer")
         self.preset = self.loaded.task.presets[preset]
         self.profile, self.noise_sd, self.seconds_per_run = PROFILE, NOISE_SD, 36.0
-        self._estimate = load_estimate(self.loaded)
+        self._estimate = estimator(self.loaded, self.preset, PROFILE)
         self._known: dict[tuple[tuple[str, Constant], ...], tuple[float, dict[str, float]]] = {}
 
     def expected(self, constants: Mapping[str, Constant]) -> tuple[float, dict[str, float]]:
@@ -65,8 +68,7 @@ class Surrogate:
 
     def estimate(self, configurations: Sequence[Mapping[str, Constant]]) -> list[dict[str, Any]]:
         """What the task's `[estimate]` answers, without a process for each question."""
-        profile = msgspec.to_builtins(PROFILE)
-        return [self._estimate(dict(constants), profile, self.preset.budget_s) for constants in configurations]
+        return [self._estimate(constants) for constants in configurations]
 
     def run(self, constants: Mapping[str, Constant], rng: random.Random) -> float:
         """Score of one run."""
@@ -93,13 +95,18 @@ def _loss(constants: Mapping[str, Any], predicted: Mapping[str, Any]) -> tuple[f
     return loss, observables
 
 
-def load_estimate(loaded: tasks.LoadedTask) -> Callable[[dict[str, Any], dict[str, Any], float], dict[str, Any]]:
-    """The trainer's `estimate(constants, profile, budget_s)`, in this process."""
+def estimator(loaded: tasks.LoadedTask, preset: Preset, profile: Profile) -> Estimate:
+    """The trainer's `[estimate]` in this process; constants that are not given are the reference's."""
     spec = importlib.util.spec_from_file_location("trainer_estimate", loaded.folder / "estimate.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # its dataclasses look their module up
     spec.loader.exec_module(module)
-    estimate: Callable[[dict[str, Any], dict[str, Any], float], dict[str, Any]] = module.estimate
+    base, facts = tasks.read_constants(loaded.reference(preset)), msgspec.to_builtins(profile)
+
+    def estimate(constants: Mapping[str, Constant]) -> dict[str, Any]:
+        found: dict[str, Any] = module.estimate({**base, **constants}, facts, preset.budget_s)
+        return found
+
     return estimate

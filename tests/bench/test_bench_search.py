@@ -13,7 +13,7 @@ import recorded
 import search
 import search_record
 import space
-from surrogate import PROFILE, Surrogate, load_estimate
+from surrogate import PROFILE, Surrogate, estimator
 
 from appliance import tasks
 from appliance.errors import UsageError
@@ -26,11 +26,10 @@ ABOUT = recorded.Machine(task="trainer", task_sha256="0" * 64, preset="cpu-quick
 
 
 def plan() -> search_record.Plan:
-    estimate, profile = load_estimate(FORMULA.loaded), msgspec.to_builtins(PROFILE)
     return search_record.Plan(
         ranges=RANGES,
         reference=REFERENCE,
-        estimate=lambda chosen: estimate({**REFERENCE, **chosen}, profile, 10.0),
+        estimate=estimator(FORMULA.loaded, FORMULA.preset, PROFILE),
         budget_s=10.0,
         memory_bytes=PROFILE.usable_memory_bytes,
         about=ABOUT,
