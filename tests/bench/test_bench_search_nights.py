@@ -4,8 +4,10 @@ import contextlib
 import dataclasses
 import random
 
+import numpy as np
 import pytest
 import recorded
+import search
 import search_nights
 from surrogate import PROFILE, Surrogate
 
@@ -75,3 +77,14 @@ def test_the_score_of_an_incumbent_leaves_out_the_run_that_chose_it():
     night = lived("climb", rows, 1, machine(rows))
     scores = [row.score for row in rows]
     assert night.ground.expected(REFERENCE)[0] == pytest.approx(sum(scores[1:]) / len(scores[1:]))
+
+
+def test_a_real_night_stands_beside_the_replayed_ones_at_its_own_time():
+    rows: list[recorded.Row] = []
+    night = lived("climb", rows, 4, machine(rows))
+    replayed = np.linspace(3, 2, 100)[None, :].repeat(5, axis=0)
+    found = search.beside({"climb": night}, {("trees", "climb"): replayed, ("trees", "ours"): replayed - 1}, seconds_per_run=15.0)
+    then = round(float(replayed[0, len(rows) - 1]), 4)
+    assert found == {"climb": {"minutes": round(len(rows) / 4, 1), "score": search_nights.described(night)["score"], "trees": [then, then]}}
+    drawn = search.picture({"climb": replayed, "ours": replayed}, 15.0, "what it is", {"climb": night})
+    assert drawn.count("<path") - search.picture({"climb": replayed, "ours": replayed}, 15.0, "what it is", {}).count("<path") == 1
