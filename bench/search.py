@@ -181,7 +181,7 @@ def picture(paths: Mapping[str, Paths], seconds_per_run: float, said: str, night
             (across.at(s / 60), down.at(y)) for s, y in zip(real.ground.clock_s, real.state.path, strict=False) if s / 60 <= minutes[-1]
         ]
         parts.append(f'<path d="{charts.path(lived)}" fill="none" stroke="{LOOKS[method][0]}" stroke-width="0.8"/>')
-    ends = sorted(bands, key=lambda method: bands[method][1, -1])
+    ends = sorted(bands, key=lambda method: -bands[method][1, -1])
     below = 0.0
     for method in ends:
         colour, dashes = LOOKS[method]
