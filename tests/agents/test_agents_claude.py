@@ -1,6 +1,5 @@
 """Claude over real HTTP against a local server: what is proposed, what it costs, what becomes of trouble."""
 
-import gc
 import json
 import os
 import time
@@ -32,11 +31,6 @@ class Waits:
         return False
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-"""With a second question the API's client leaves a socket to the collector: one of these tests failed wherever the collector happened to
-run."""
-
-
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., MessagesServer]]:
     opened = []
@@ -53,7 +47,6 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., MessagesSer
     yield start
     for server in opened:
         server.__exit__(None, None, None)
-    gc.collect()  # see pytestmark: not in another module's test
 
 
 def claude(
@@ -408,6 +401,20 @@ def test_ending_a_night_begins_no_new_call_and_accounts_for_the_one_under_way(se
     assert server.ledger.calls == 1
     assert agent.account()["tokens_in"] == server.ledger.uncached + server.ledger.cache_write
     assert agent.account()["cost_unsure_usd"] == 0
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 1.0])
+def test_a_closed_agent_leaves_no_connection_to_the_collector(serve: Callable[..., MessagesServer], latency_s: float) -> None:
+    server = serve(Reply(text=GOOD, latency_s=latency_s))
+    chosen = options({})
+    model = Model(chosen)
+    agent = Ahead(Claude(chosen, model), seed=1)
+    propose(agent, Night())
+    while server.ledger.calls == 0:
+        time.sleep(0.01)
+    agent.close()
+    agent._wait()
+    assert model._client.is_closed()
 
 
 def test_what_a_run_printed_is_quoted_and_a_key_in_it_goes_nowhere(serve: Callable[..., MessagesServer]) -> None:

@@ -52,7 +52,7 @@ class Claude:
         state = state or {}
         self.name = name
         self._options, self._model = options, model
-        self._closed = threading.Event()
+        self._closed, self._asking = threading.Event(), threading.Lock()
         self._wait, self._now = wait or self._closed.wait, now
         rate = prices.rate(options.model, options.price)
         if saved := state.get("rate"):  # a night keeps the prices it began with
@@ -150,8 +150,11 @@ class Claude:
             }
 
     def close(self) -> None:
-        """No new call; a wait under way ends."""
+        """No new call; a wait under way ends. A call under way goes on to its end, so that it is accounted for, and ends the connection."""
         self._closed.set()
+        if self._asking.acquire(blocking=False):
+            self._asking.release()
+            self._model.close()
 
     # one round: a question until it is a proposal, or cannot be one
 
@@ -235,8 +238,13 @@ class Claude:
                     f"the cap of ${self._options.max_cost_usd:g} leaves nothing for another answer (${self._purse.spent_usd:.2f} spent)"
                 )
                 return None
-            self._purse.open(size, tokens)
-            said = self._model.ask(self._conversation.system(), self._conversation.messages(), tokens)
+            with self._asking:
+                if self._closed.is_set():
+                    return None
+                self._purse.open(size, tokens)
+                said = self._model.ask(self._conversation.system(), self._conversation.messages(), tokens)
+            if self._closed.is_set():
+                self._model.close()
             if isinstance(said, Answer):
                 self._failures = 0
                 self._purse.settle(said.usage)
