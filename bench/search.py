@@ -11,8 +11,8 @@ stand beside the replayed ones of their method, as a check.
 
 Last line: JSON with `time_ratio`: time in which the median night of ours reaches what the best other method's median reaches at the end, as
 a share of the whole time (null: never), and its 95 % bootstrap interval over seeds, on the surrogate that errs least; under `trees` the
-same on the other; under `real` each real night's minutes and score, and the range of 95 % of the replayed ones then, by surrogate. Exit 1
-where the time ratio is above 0.5.
+same on the other; under `real` each real night's minutes and score, as far as the replay goes, and the range of 95 % of the replayed ones
+then, by surrogate. Exit 1 where the time ratio is above 0.5.
 """
 
 import argparse
@@ -140,14 +140,16 @@ def table(paths: Mapping[str, Paths], base: float, seconds_per_run: float) -> st
 
 
 def beside(nights: Mapping[str, RealNight], found: Mapping[Kind, Paths], seconds_per_run: float) -> dict[str, dict[str, Any]]:
-    """Method → where its real night ends, and the range of 95 % of the replayed ones at that time, by surrogate."""
+    """Method → where its real night stands where the shorter of it and the replay ends, and the range of 95 % of the replayed ones then."""
     told: dict[str, dict[str, Any]] = {}
+    end_s = next(iter(found.values())).shape[1] * seconds_per_run
     for method, real in nights.items():
         assert real.state is not None
-        told[method] = {"minutes": round(real.spent_s / 60, 1), "score": round(real.state.path[-1], 4)}
+        spent_s, score = [lived for lived in zip(real.ground.clock_s, real.state.path, strict=False) if lived[0] <= end_s][-1]
+        told[method] = {"minutes": round(spent_s / 60, 1), "score": round(score, 4)}
         for (model, name), paths in found.items():
             if name == method:
-                at = min(paths.shape[1], max(1, round(real.spent_s / seconds_per_run))) - 1
+                at = max(1, round(spent_s / seconds_per_run)) - 1
                 told[method][model] = [round(float(score), 4) for score in np.percentile(paths[:, at], (2.5, 97.5))]
     return told
 

@@ -86,5 +86,9 @@ def test_a_real_night_stands_beside_the_replayed_ones_at_its_own_time():
     found = search.beside({"climb": night}, {("trees", "climb"): replayed, ("trees", "ours"): replayed - 1}, seconds_per_run=15.0)
     then = round(float(replayed[0, len(rows) - 1]), 4)
     assert found == {"climb": {"minutes": round(len(rows) / 4, 1), "score": search_nights.described(night)["score"], "trees": [then, then]}}
+    shorter = search.beside({"climb": night}, {("trees", "climb"): replayed[:, :2]}, seconds_per_run=15.0)["climb"]
+    assert (shorter["minutes"], shorter["trees"]) == (0.5, [round(float(replayed[0, 1]), 4)] * 2)
+    assert night.state is not None
+    assert shorter["score"] == round(night.state.path[1], 4)
     drawn = search.picture({"climb": replayed, "ours": replayed}, 15.0, "what it is", {"climb": night})
     assert drawn.count("<path") - search.picture({"climb": replayed, "ours": replayed}, 15.0, "what it is", {}).count("<path") == 1
